@@ -1,0 +1,13 @@
+export {
+  type AppendResult,
+  AppendTooLarge,
+  type EventBatch,
+  type EventStore,
+  type ExpectedRevision,
+  maxAppendBytes,
+  OutcomeUnknown,
+  StoreUnavailable,
+  type StreamFilter,
+  StreamTombstoned,
+  WrongExpectedRevision,
+} from './port.ts';

@@ -1,0 +1,13 @@
+export { type Actor, type ActorType, actorTypes, formatPrincipal, isPrincipalId, parsePrincipal, type Principal, samePrincipal } from './actor.ts';
+export { base32 } from './base32.ts';
+export { type Accepted, type Decider, type Decision, isRefusal, type Refusal, refuse } from './decider.ts';
+export { formatUuid, hmacSha256Hex, sha256, sha256Hex, uuidBytes, uuidV5 } from './digest.ts';
+export { type DomainEvent, type Metadata, type NewEvent, type RecordedEvent, type Stored, stored } from './events.ts';
+export { deliveryId, derivedId, newId, timeOrdered } from './ids.ts';
+export { canonicalJson, type Json, type JsonObject } from './json.ts';
+export { type Clock, type Ids, sleep } from './ports.ts';
+export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
+export { Secret } from './secret.ts';
+export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
+export { type Category, eventStream, parseStream, prefixOf, streamOf } from './streams.ts';
+export { formatInstant, parseInstant } from './time.ts';

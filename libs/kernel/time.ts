@@ -1,0 +1,17 @@
+const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/**
+ * An RFC 3339 date-time with an offset as milliseconds since 1970 UTC, or undefined when the text is not one
+ * (also for a day that does not exist, which `Date.parse` would move to the next month).
+ */
+export function parseInstant(text: string): number | undefined {
+  if (!rfc3339.test(text)) return undefined;
+  const instant = Date.parse(text.toUpperCase());
+  if (Number.isNaN(instant)) return undefined;
+  const [year, month, day] = text.slice(0, 10).split('-').map(Number);
+  const lastDay = new Date(Date.UTC(year ?? 0, month ?? 0, 0)).getUTCDate();
+  return (day ?? 0) <= lastDay ? instant : undefined;
+}
+
+/** Milliseconds since 1970 UTC as RFC 3339 in UTC with milliseconds: the one form of time in events and answers. */
+export const formatInstant = (instantMs: number): string => new Date(instantMs).toISOString();
