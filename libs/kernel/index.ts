@@ -7,6 +7,7 @@ export { deliveryId, derivedId, newId, timeOrdered } from './ids.ts';
 export { canonicalJson, type Json, type JsonObject } from './json.ts';
 export { type Clock, type Ids, sleep } from './ports.ts';
 export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
+export { isLedgerEvent, type LedgerEvent, type Receipt } from './receipt.ts';
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
 export { type Category, eventStream, parseStream, prefixOf, streamOf } from './streams.ts';

@@ -1,0 +1,1 @@
+export { type ApiKeyEvent } from './events.ts';

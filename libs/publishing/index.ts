@@ -1,0 +1,1 @@
+export { eventPublished, type PublishedEvent, readPublishedEvent } from './events.ts';

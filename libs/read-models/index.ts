@@ -1,0 +1,1 @@
+export { type Committed, type DueDelivery, type ProjectionStatus, type SubscriptionVersion } from './port.ts';

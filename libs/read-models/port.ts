@@ -1,0 +1,50 @@
+import type { Position, RecordedEvent, Site } from '#kernel';
+import type { DeliveryMode } from '#subscriptions';
+
+/** An open delivery as the dispatcher needs it. `revision` is its stream's: the next append's expected revision. */
+export interface DueDelivery {
+  readonly site: Site;
+  readonly deliveryId: string;
+  readonly subscriptionId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly eventStream: string;
+  readonly operational: boolean;
+  readonly revision: number;
+  readonly attempts: number;
+  readonly attemptsCounted: number;
+  readonly lastChance: boolean;
+  readonly scheduledPosition: Position;
+  /** When the next attempt may start, milliseconds since 1970 UTC. */
+  readonly dueAtMs: number;
+}
+
+/** One stretch of the log in which a subscription's pattern and status were the same. `toPosition` null: still so. */
+export interface SubscriptionVersion {
+  readonly site: Site;
+  readonly subscriptionId: string;
+  readonly incarnation: string;
+  readonly eventPattern: string;
+  readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
+  readonly deliveryMode: DeliveryMode;
+  /** From this position (exclusive: events after it) … */
+  readonly fromPosition: Position;
+  /** … to this one (inclusive). */
+  readonly toPosition: Position | null;
+}
+
+/** What a committed batch changed, told in process right after the commit. */
+export interface Committed {
+  readonly position: Position;
+  readonly events: readonly RecordedEvent[];
+}
+
+export interface ProjectionStatus {
+  readonly name: string;
+  readonly state: 'RUNNING' | 'REBUILDING' | 'STOPPED';
+  readonly position: Position;
+  /** Milliseconds since the projection last stood at the head; 0 when it stands there. */
+  readonly behindMs: number;
+  /** The event it stopped at, and why; null while it runs. */
+  readonly poison: { readonly position: Position; readonly eventId: string; readonly error: string } | null;
+}

@@ -1,0 +1,1 @@
+export { type SecretName, type SecretPlace, type SecretVault, SigningSecretUnavailable } from './port.ts';

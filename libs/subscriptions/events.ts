@@ -1,0 +1,36 @@
+import type { DomainEvent } from '#kernel';
+
+export const deliveryModes = ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const;
+export type DeliveryMode = (typeof deliveryModes)[number];
+
+/** Where a signing secret comes from: the vault (`managed`), or a reference resolved when a request is signed. */
+export type SecretKind = 'managed' | 'env' | 'file';
+
+/** Names a signing secret without holding it. `fingerprint` is keyed, so it cannot be checked against a guess. */
+export interface SecretVersion {
+  readonly versionId: string;
+  readonly kind: SecretKind;
+  /** `env:<NAME>` or `file:<name>`; absent for `managed`. */
+  readonly reference?: string;
+  readonly fingerprint: string;
+}
+
+/** What a receiver wants, as the command that set it gave it. */
+export interface SubscriptionSettings {
+  readonly eventPattern: string;
+  readonly targetUrl: string;
+  readonly deliveryMode: DeliveryMode;
+  readonly description: string | null;
+}
+
+export type PauseReason = 'requested' | 'endpoint-gone' | 'sustained-failure';
+
+export type SubscriptionEvent =
+  | DomainEvent<'WebhookSubscriptionCreated', SubscriptionSettings & { readonly status: 'ACTIVE' | 'PAUSED'; readonly secret: SecretVersion }>
+  | DomainEvent<'WebhookSubscriptionUpdated', SubscriptionSettings>
+  | DomainEvent<'WebhookSubscriptionPaused', { readonly reason: PauseReason }>
+  | DomainEvent<'WebhookSubscriptionResumed', object>
+  | DomainEvent<'WebhookSubscriptionSecretRotated', { readonly secret: SecretVersion; readonly previous: { readonly versionId: string; readonly graceUntil: string } | null; readonly retired: readonly string[] }>
+  | DomainEvent<'WebhookSubscriptionDeleted', { readonly purgeAt: string }>
+  | DomainEvent<'WebhookSubscriptionRestored', object>
+  | DomainEvent<'WebhookSubscriptionPurged', { readonly shreddedSecrets: readonly string[] }>;

@@ -1,0 +1,3 @@
+export { type DeliveryMode, deliveryModes, type PauseReason, type SecretKind, type SecretVersion, type SubscriptionEvent, type SubscriptionSettings } from './events.ts';
+export { globMatches, isEventType, maxPatternLength, namesOperationalEvents, parsePattern } from './pattern.ts';
+export { type DeletedSubscription, evolveSubscription, initialSubscription, type LiveSubscription, signingSecrets, type SubscriptionState } from './state.ts';
