@@ -9,7 +9,9 @@ export default tseslint.config(
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['*.mjs', '*.cjs', 'scripts/*.mjs', 'bin/*.mjs'] }, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      complexity: ['error', 8],
+      // A switch counts once: an exhaustive one is a table, not a tangle.
+      complexity: ['error', { max: 8, variant: 'modified' }],
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true, argsIgnorePattern: '^_' }],
       'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
       eqeqeq: 'error',
       'no-console': 'error',

@@ -90,7 +90,7 @@ const deleted = (state: LiveSubscription, deletedAtMs: number, purgeAtMs: number
 
 function restored(state: LiveSubscription | DeletedSubscription): LiveSubscription {
   if (state.status !== 'DELETED') throw new TypeError('a subscription that was not deleted was restored');
-  const { before, deletedAtMs: _deletedAt, purgeAtMs: _purgeAt, status: _status, ...rest } = state;
+  const { before, deletedAtMs, purgeAtMs, status, ...rest } = state;
   return { ...rest, ...before };
 }
 
