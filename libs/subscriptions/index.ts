@@ -1,3 +1,4 @@
+export { decideSubscription, defaultGraceSeconds, maxGraceSeconds, type ProposedSecret, type SubscriptionCommand, type SubscriptionDecision, tombstoneDays } from './decider.ts';
 export { type DeliveryMode, deliveryModes, type PauseReason, type SecretKind, type SecretVersion, type SubscriptionEvent, type SubscriptionSettings } from './events.ts';
 export { globMatches, isEventType, maxPatternLength, namesOperationalEvents, parsePattern } from './pattern.ts';
 export { type DeletedSubscription, evolveSubscription, initialSubscription, type LiveSubscription, signingSecrets, type SubscriptionState } from './state.ts';
