@@ -10,7 +10,11 @@ export interface AppendResult {
   readonly position: Position;
 }
 
-/** Which events a reader wants: those of streams that start with one of the prefixes; all without a filter. */
+/**
+ * Which events a reader wants: those of streams that start with one of the prefixes; all without a filter. A prefix is
+ * a category with its dash, and perhaps the beginning of what follows (`event-`, `event-acme.`); another form throws a
+ * `TypeError`.
+ */
 export interface StreamFilter {
   readonly prefixes: readonly string[];
 }
@@ -29,23 +33,38 @@ export interface EventBatch {
  * The log. Every promise of `append` settles after the events are durable.
  *
  * Appending again with the same event ids at the same expected revision answers success again (bodies are not
- * compared), as EventStoreDB does: that is what makes a repeat after a lost answer safe.
+ * compared), as EventStoreDB does: that is what makes a repeat after a lost answer safe. An id that stands in the
+ * stream already is written again when the expected revision is the current one.
  *
- * Errors: `WrongExpectedRevision`, `StreamTombstoned`, `AppendTooLarge` (nothing was written);
- * `StoreUnavailable` (nothing was sent); `OutcomeUnknown` (sent, no answer: it may have been written).
+ * Errors, as rejections: `WrongExpectedRevision`, `StreamTombstoned`, `AppendTooLarge` (nothing was written);
+ * `StoreUnavailable` (nothing was written; also after `close`); `OutcomeUnknown` (sent, no answer: it may have been
+ * written); `TypeError` for what no engine takes (a stream name with capitals, an event id that is not a lower-case
+ * UUID, metadata that is not flat strings, no events at all).
  */
 export interface EventStore {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult>;
   /** The stream's events from revision `from` (inclusive, default 0), at most `limit`; none when it does not exist or is tombstoned. */
   readStream(stream: string, from?: number, limit?: number): Promise<readonly RecordedEvent[]>;
-  /** Events after a position (exclusive), at most `limit`. */
+  /**
+   * Events after a position (exclusive), at most `limit`. There may be fewer although more follow: a batch is also
+   * bounded in bytes and in how much of the log it looks through. Only `caughtUp` says that it was all.
+   */
   readAll(after: Position, filter: StreamFilter | undefined, limit: number): Promise<EventBatch>;
-  /** Follows the log after a position (exclusive) until the signal aborts; batches are never empty unless `caughtUp` changes or the position moves far. */
+  /**
+   * Follows the log after a position (exclusive). Ends when the signal aborts or the store is closed; throws
+   * `StoreUnavailable` when the log can no longer be read. Once at the head it says so, also with an empty batch, and
+   * every time the head has moved since, whether or not an event passed the filter: a reader that waits for a position
+   * always gets there. (An empty batch is no reason to write a checkpoint at once.)
+   */
   subscribe(after: Position, filter: StreamFilter | undefined, signal: AbortSignal): AsyncIterable<EventBatch>;
-  /** Removes the stream's events for good and refuses its name for ever. Doing it twice is success. */
+  /**
+   * Removes the stream's events for good and refuses its name for ever, also when it never existed. Takes a position
+   * of its own in the log, so that none is ever used twice. Doing it twice is success.
+   */
   tombstone(stream: string): Promise<void>;
-  /** The position of the last event. */
+  /** The position of the last event (or removal); `0` while nothing was ever written. */
   head(): Promise<Position>;
+  /** Finishes what was asked before, ends every subscription, lets go of files and locks. Doing it twice is success. */
   close(): Promise<void>;
 }
 

@@ -1,0 +1,1 @@
+export { createMemoryEventStore, MemoryLog } from './memory-event-store.ts';

@@ -1,0 +1,102 @@
+/** What the main thread and the storage thread say to each other: arrays of these, one message per turn of the event loop. */
+export interface AppendRequest {
+  readonly op: 'append';
+  readonly seq: number;
+  readonly stream: string;
+  /** -1: no stream. */
+  readonly expected: number;
+  /** id, type, data, metadata of each event, one after the other: flat, because copying between threads costs by object. */
+  readonly events: readonly string[];
+}
+
+export interface ReadStreamRequest {
+  readonly op: 'readStream';
+  readonly seq: number;
+  readonly stream: string;
+  readonly from: number;
+  readonly limit: number;
+}
+
+export interface ReadAllRequest {
+  readonly op: 'readAll';
+  readonly seq: number;
+  readonly after: number;
+  readonly prefixes: readonly string[] | undefined;
+  readonly limit: number;
+}
+
+export interface TombstoneRequest {
+  readonly op: 'tombstone';
+  readonly seq: number;
+  readonly stream: string;
+}
+
+export interface CloseRequest {
+  readonly op: 'close';
+}
+
+export type ReadRequest = ReadStreamRequest | ReadAllRequest;
+export type Question = AppendRequest | ReadRequest | TombstoneRequest;
+export type Request = Question | CloseRequest;
+
+/** position, revision, stream, id, type, data, metadata of each event, one after the other. */
+export type FlatEvents = readonly (string | number)[];
+export const columnsPerEvent = 7;
+
+export interface Appended {
+  readonly done: 'appended';
+  readonly revision: number;
+  readonly position: number;
+  /** False for a repeat of an append that stands there already. */
+  readonly written: boolean;
+}
+
+export interface Read {
+  readonly done: 'read';
+  readonly events: FlatEvents;
+  readonly position: number;
+  readonly caughtUp: boolean;
+}
+
+export interface Tombstoned {
+  readonly done: 'tombstoned';
+  /** The head of the log after it. */
+  readonly head: number;
+}
+
+export type Refused =
+  | { readonly refused: 'conflict'; readonly current: number }
+  | { readonly refused: 'tombstoned' }
+  | { readonly refused: 'unavailable'; readonly reason: string }
+  | { readonly refused: 'unknown'; readonly reason: string };
+
+export type Answer = Appended | Read | Tombstoned | Refused;
+
+export interface Commit {
+  readonly events: number;
+  readonly appends: number;
+  readonly durationMs: number;
+}
+
+/** `seqs[i]` is answered by `answers[i]`. */
+export interface Answers {
+  readonly kind: 'answers';
+  readonly seqs: readonly number[];
+  readonly answers: readonly Answer[];
+  readonly commit?: Commit | undefined;
+}
+
+export type OpeningRefused =
+  | { readonly kind: 'refused'; readonly why: 'in-use' }
+  | { readonly kind: 'refused'; readonly why: 'newer'; readonly version: number; readonly known: number }
+  | { readonly kind: 'refused'; readonly why: 'failed'; readonly reason: string };
+
+export type Opening = { readonly kind: 'opened'; readonly head: number } | OpeningRefused;
+
+/** After this the thread answers nothing more: whether the last commit is on disk is not known. */
+export interface Fatal {
+  readonly kind: 'fatal';
+  readonly reason: string;
+}
+
+export type Report = Answers | Opening | Fatal;

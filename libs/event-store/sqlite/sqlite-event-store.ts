@@ -1,0 +1,180 @@
+import { resolve as resolvePath } from 'node:path';
+import type { Metadata, NewEvent, Position, RecordedEvent } from '#kernel';
+import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } from '../admission.ts';
+import { prefixesOf } from '../filter.ts';
+import { follow, Growth } from '../follow.ts';
+import {
+  type AppendResult,
+  type EventBatch,
+  type EventStore,
+  type ExpectedRevision,
+  OutcomeUnknown,
+  StoreUnavailable,
+  type StreamFilter,
+  StreamTombstoned,
+  WrongExpectedRevision,
+} from '../port.ts';
+import { prepareDataDir } from './data-dir.ts';
+import { type Answer, type Appended, columnsPerEvent, type Commit, type FlatEvents, type Read, type Refused } from './protocol.ts';
+import { startStorageThread, StorageLink } from './storage-link.ts';
+import { Tail } from './tail.ts';
+
+/** One transaction on disk: how many appends it made durable together, their events, and how long it took. */
+export type CommitMeasure = Commit;
+
+export interface SqliteEventStoreOptions {
+  /** The folder of the log (`events.db`); made with mode 0700 when missing. One process at a time holds it. */
+  readonly dataDir: string;
+  readonly onCommit?: (commit: CommitMeasure) => void;
+  /**
+   * Called once when it is not known whether the last commit is on disk (a failed fsync) or the storage thread died.
+   * Only a restart can tell, so the process must end; by default it says why on stderr and exits with 1.
+   */
+  readonly onFatal?: (error: Error) => void;
+}
+
+/**
+ * Opens the embedded event store: SQLite in a thread of its own, every acknowledged append synced to disk, appends that
+ * arrive while a commit runs sharing the next one.
+ * Throws `DataDirInUse` (another process, or another store of this one), `NewerLog`, `StoreUnavailable`.
+ */
+export async function openSqliteEventStore(options: SqliteEventStoreOptions): Promise<EventStore> {
+  const dataDir = resolvePath(options.dataDir);
+  const { worker, head } = await startStorageThread(prepareDataDir(dataDir), dataDir);
+  const growth = new Growth();
+  const tail = new Tail(head);
+  let announced = head;
+  const link = new StorageLink(worker, {
+    onAnswers: (commit) => {
+      if (tail.head !== announced) growth.announce();
+      announced = tail.head;
+      if (commit !== undefined) options.onCommit?.(commit);
+    },
+    onLost: (reason) => {
+      growth.announce();
+      (options.onFatal ?? exitProcess)(new StoreUnavailable(`the event log in ${dataDir} can't be written any more: ${reason}`));
+    },
+  });
+  return new SqliteEventStore(link, tail, growth);
+}
+
+function exitProcess(error: Error): void {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
+
+class SqliteEventStore implements EventStore {
+  readonly #link: StorageLink;
+  readonly #tail: Tail;
+  readonly #growth: Growth;
+  readonly #closing = new AbortController();
+
+  constructor(link: StorageLink, tail: Tail, growth: Growth) {
+    this.#link = link;
+    this.#tail = tail;
+    this.#growth = growth;
+  }
+
+  async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
+    const metadata = admitAppend(stream, expected, events);
+    const flat = events.flatMap(({ id, type, data }, index) => [id, type, data, metadata[index] ?? '']);
+    return new Promise((resolve, reject) => {
+      this.#link.ask({ op: 'append', stream, expected: expected === 'NO_STREAM' ? -1 : expected, events: flat }, (answer) => {
+        if (!('done' in answer) || answer.done !== 'appended') {
+          reject(errorOf(answer, stream, expected));
+          return;
+        }
+        if (answer.written) this.#keep(stream, events, answer);
+        resolve({ revision: answer.revision, position: String(answer.position) });
+      });
+    });
+  }
+
+  /** Settling is in log order and happens at once, so the tail has no gaps. */
+  #keep(stream: string, events: readonly NewEvent[], { revision, position }: Appended): void {
+    events.forEach(({ id, type, data, metadata }, index) => {
+      const back = events.length - 1 - index;
+      this.#tail.push({ id, type, data, metadata: { ...metadata }, stream, revision: revision - back, position: String(position - back) });
+    });
+  }
+
+  async readStream(stream: string, from = 0, limit = Number.MAX_SAFE_INTEGER): Promise<readonly RecordedEvent[]> {
+    admitStream(stream);
+    admitRevision(from);
+    admitLimit(limit);
+    const { events } = await this.#read({ op: 'readStream', stream, from, limit });
+    return recorded(events);
+  }
+
+  async readAll(after: Position, filter: StreamFilter | undefined, limit: number): Promise<EventBatch> {
+    const from = admitPosition(after);
+    admitLimit(limit);
+    const prefixes = prefixesOf(filter);
+    const recent = this.#closing.signal.aborted ? undefined : this.#tail.read(from, prefixes, limit);
+    if (recent !== undefined) return recent;
+    const { events, position, caughtUp } = await this.#read({ op: 'readAll', after: from, prefixes, limit });
+    return { events: recorded(events), position: String(position), caughtUp };
+  }
+
+  #read(question: Parameters<StorageLink['ask']>[0]): Promise<Read> {
+    return new Promise((resolve, reject) => {
+      this.#link.ask(question, (answer) => {
+        if ('done' in answer && answer.done === 'read') resolve(answer);
+        else reject(errorOf(answer, 'the log', 'NO_STREAM'));
+      });
+    });
+  }
+
+  subscribe(after: Position, filter: StreamFilter | undefined, signal: AbortSignal): AsyncIterable<EventBatch> {
+    return follow(this, this.#growth, after, filter, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async tombstone(stream: string): Promise<void> {
+    admitStream(stream);
+    await new Promise<void>((resolve, reject) => {
+      this.#link.ask({ op: 'tombstone', stream }, (answer) => {
+        if (!('done' in answer) || answer.done !== 'tombstoned') {
+          reject(errorOf(answer, stream, 'NO_STREAM'));
+          return;
+        }
+        this.#tail.forget(stream, answer.head);
+        resolve();
+      });
+    });
+  }
+
+  head(): Promise<Position> {
+    return this.#closing.signal.aborted ? Promise.reject(new StoreUnavailable('the event store is closed')) : Promise.resolve(String(this.#tail.head));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#link.close();
+  }
+}
+
+function errorOf(answer: Answer, stream: string, expected: ExpectedRevision): Error {
+  return 'refused' in answer ? refusalError(answer, stream, expected) : new TypeError(`the storage thread answered ${answer.done} out of turn`);
+}
+
+function refusalError(answer: Refused, stream: string, expected: ExpectedRevision): Error {
+  switch (answer.refused) {
+    case 'conflict':
+      return new WrongExpectedRevision(stream, expected, answer.current === -1 ? 'NO_STREAM' : answer.current);
+    case 'tombstoned':
+      return new StreamTombstoned(stream);
+    case 'unavailable':
+      return new StoreUnavailable(answer.reason);
+    case 'unknown':
+      return new OutcomeUnknown(answer.reason);
+  }
+}
+
+function recorded(flat: FlatEvents): readonly RecordedEvent[] {
+  const events: RecordedEvent[] = [];
+  for (let start = 0; start < flat.length; start += columnsPerEvent) {
+    const [position, revision, stream, id, type, data, metadata] = flat.slice(start, start + columnsPerEvent) as [number, number, string, string, string, string, string];
+    events.push({ id, type, data, metadata: JSON.parse(metadata) as Metadata, stream, revision, position: String(position) });
+  }
+  return events;
+}

@@ -1,0 +1,205 @@
+import Database from 'better-sqlite3';
+import { judgeAppend } from '../verdict.ts';
+import type { Answer, AppendRequest, Read, ReadAllRequest, ReadStreamRequest } from './protocol.ts';
+
+/** Bounds of one read of the log: characters of data in it, and positions looked through for prefixes finer than a category. */
+const readChars = 2 * 1024 * 1024;
+const searchedPositions = 100_000;
+/** Rows that one step of a removal deletes: bounds how long appends wait behind it. */
+const removedRows = 500;
+
+const columns = 'position, revision, stream, id, type, data, metadata';
+type Row = [position: number, revision: number, stream: string, id: string, type: string, data: string, metadata: string];
+
+/** Nothing of the transaction was written, and the log is as it was before. */
+export class NotWritten extends Error {
+  override readonly name = 'NotWritten';
+}
+
+/** A commit failed in such a way that it may be on disk or not. Only a restart, which reads the disk, can tell. */
+export class CommitInDoubt extends Error {
+  override readonly name = 'CommitInDoubt';
+}
+
+/** The log as SQL over one connection that nobody else uses; synchronous, for the storage thread. */
+export class SqliteLog {
+  readonly #database: Database.Database;
+  readonly #tombstones: Set<string>;
+  readonly #statements: ReturnType<typeof prepare>;
+  readonly #readsByPrefixCount = new Map<number, Database.Statement<unknown[], Row>>();
+  #head: number;
+
+  constructor(database: Database.Database) {
+    this.#database = database;
+    this.#statements = prepare(database);
+    this.#tombstones = new Set(database.prepare<[], string>('SELECT stream FROM tombstones').pluck().all());
+    this.#head = this.#statements.head.get() ?? 0;
+  }
+
+  /** The position of the last committed event or removal. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /**
+   * Several appends in one transaction, each judged on its own against what stands there, the ones before it included.
+   * The answers hold once this returns. Throws `NotWritten` or `CommitInDoubt`.
+   */
+  commit(appends: readonly AppendRequest[]): readonly Answer[] {
+    let next = this.#head;
+    const answers = this.#transaction(() =>
+      appends.map((append) => {
+        const answer = this.#append(append, next);
+        if ('done' in answer && answer.done === 'appended' && answer.written) next = answer.position;
+        return answer;
+      }),
+    );
+    this.#head = next;
+    return answers;
+  }
+
+  #append({ stream, expected, events }: AppendRequest, head: number): Answer {
+    if (this.#tombstones.has(stream)) return { refused: 'tombstoned' };
+    const current = this.#statements.current.get(stream) ?? -1;
+    const ids = events.filter((_, index) => index % 4 === 0);
+    const verdict = judgeAppend(expected, current, ids, (revision) => this.#statements.at.get(stream, revision)?.[1]);
+    if (verdict === 'conflict') return { refused: 'conflict', current };
+    const revision = expected + ids.length;
+    const written = verdict === 'write';
+    if (!written) return { done: 'appended', revision, position: this.#statements.at.get(stream, revision)?.[0] ?? head, written };
+    ids.forEach((id, index) => {
+      const [type, data, metadata] = events.slice(4 * index + 1, 4 * index + 4);
+      this.#statements.insert.run(head + 1 + index, expected + 1 + index, stream, id, type, data, metadata);
+    });
+    return { done: 'appended', revision, position: head + ids.length, written };
+  }
+
+  readStream({ stream, from, limit }: ReadStreamRequest): Read {
+    const rows = this.#tombstones.has(stream) ? [] : this.#statements.stream.iterate(stream, from, limit);
+    const { events } = flatten(rows, Infinity);
+    return { done: 'read', events, position: this.#head, caughtUp: true };
+  }
+
+  readAll({ after, prefixes, limit }: ReadAllRequest): Read {
+    if (after >= this.#head) return { done: 'read', events: [], position: after, caughtUp: true };
+    const until = prefixes?.some(isFinerThanCategory) ? Math.min(this.#head, after + searchedPositions) : this.#head;
+    const { events, count, last, full } = flatten(this.#rows(after, until, prefixes, limit), readChars);
+    const position = full || count === limit ? last : until;
+    return { done: 'read', events, position, caughtUp: position === this.#head };
+  }
+
+  #rows(after: number, until: number, prefixes: readonly string[] | undefined, limit: number): Iterable<Row> {
+    if (prefixes === undefined) return this.#statements.all.iterate(after, until, limit);
+    if (prefixes.length === 0) return [];
+    const parameters = prefixes.flatMap((prefix) => [prefix.slice(0, prefix.indexOf('-')), after, until, prefix, prefix]);
+    return this.#byPrefixes(prefixes.length).iterate(...parameters, limit);
+  }
+
+  /** One ordered search per prefix, merged: SQLite sorts nothing and reads no row of another category. */
+  #byPrefixes(count: number): Database.Statement<unknown[], Row> {
+    const known = this.#readsByPrefixCount.get(count);
+    if (known !== undefined) return known;
+    const one = `SELECT ${columns} FROM events INDEXED BY events_by_category
+      WHERE category = ? AND position > ? AND position <= ? AND substr(stream, 1, length(?)) = ?`;
+    const all = `${Array.from({ length: count }, () => one).join(' UNION ALL ')} ORDER BY position LIMIT ?`;
+    const statement = this.#database.prepare<unknown[], Row>(all).raw();
+    this.#readsByPrefixCount.set(count, statement);
+    return statement;
+  }
+
+  /** Refuses the stream's name from now on. Its events are removed step by step, and then scrubbed. */
+  refuse(stream: string): void {
+    if (this.#tombstones.has(stream)) return;
+    this.#transaction(() => this.#statements.refuse.run(stream, this.#head + 1));
+    this.#head += 1;
+    this.#tombstones.add(stream);
+  }
+
+  /** Removes some of a refused stream's events; false when none are left. */
+  removeSome(stream: string): boolean {
+    return this.#transaction(() => {
+      const more = this.#statements.remove.run(stream, removedRows).changes === removedRows;
+      if (!more) this.#statements.cleared.run(stream);
+      return more;
+    });
+  }
+
+  /** Leaves nothing of what was removed in any file: the write-ahead log is emptied into the file, which is overwritten there. */
+  scrub(): void {
+    this.#database.pragma('wal_checkpoint(TRUNCATE)');
+  }
+
+  /** Streams whose removal a crash cut short. */
+  unfinishedRemovals(): readonly string[] {
+    return this.#statements.unfinished.all();
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #transaction<Result>(work: () => Result): Result {
+    let result: Result;
+    try {
+      this.#statements.begin.run();
+      result = work();
+    } catch (error) {
+      throw this.#rolledBack(error);
+    }
+    try {
+      this.#statements.commit.run();
+    } catch (error) {
+      // A full disk refuses the write itself; any other failure may come after the commit has reached the disk.
+      if (isSqliteError(error) && error.code === 'SQLITE_FULL') throw this.#rolledBack(error);
+      throw new CommitInDoubt(error instanceof Error ? error.message : String(error), { cause: error });
+    }
+    return result;
+  }
+
+  #rolledBack(error: unknown): unknown {
+    if (this.#database.inTransaction) this.#statements.rollback.run();
+    return isSqliteError(error) ? new NotWritten(`${error.message} (${error.code})`, { cause: error }) : error;
+  }
+}
+
+export const isSqliteError = (error: unknown): error is Error & { code: string } => error instanceof Database.SqliteError;
+
+const isFinerThanCategory = (prefix: string): boolean => !prefix.endsWith('-') || prefix.indexOf('-') < prefix.length - 1;
+
+function flatten(rows: Iterable<Row>, maxChars: number): { events: (string | number)[]; count: number; last: number; full: boolean } {
+  const events: (string | number)[] = [];
+  let count = 0;
+  let last = 0;
+  let chars = 0;
+  for (const row of rows) {
+    events.push(...row);
+    count += 1;
+    last = row[0];
+    chars += row[5].length + row[6].length;
+    if (chars >= maxChars) return { events, count, last, full: true };
+  }
+  return { events, count, last, full: false };
+}
+
+function prepare(database: Database.Database) {
+  const row = (sql: string): Database.Statement<unknown[], Row> => database.prepare<unknown[], Row>(sql).raw();
+  return {
+    begin: database.prepare('BEGIN IMMEDIATE'),
+    commit: database.prepare('COMMIT'),
+    rollback: database.prepare('ROLLBACK'),
+    head: database
+      .prepare<[], number>('SELECT max(ifnull((SELECT max(position) FROM events), 0), ifnull((SELECT max(position) FROM tombstones), 0))')
+      .pluck(),
+    current: database.prepare<[string], number>('SELECT revision FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1').pluck(),
+    at: database.prepare<[string, number], [number, string]>('SELECT position, id FROM events WHERE stream = ? AND revision = ?').raw(),
+    insert: database.prepare(`INSERT INTO events (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+    stream: row(`SELECT ${columns} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`),
+    all: row(`SELECT ${columns} FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
+    refuse: database.prepare('INSERT INTO tombstones (stream, position, cleared) VALUES (?, ?, 0)'),
+    remove: database.prepare(
+      'DELETE FROM events WHERE position IN (SELECT position FROM events INDEXED BY events_by_stream WHERE stream = ? ORDER BY revision LIMIT ?)',
+    ),
+    cleared: database.prepare('UPDATE tombstones SET cleared = 1 WHERE stream = ?'),
+    unfinished: database.prepare<[], string>('SELECT stream FROM tombstones WHERE cleared = 0').pluck(),
+  };
+}

@@ -1,0 +1,171 @@
+// The storage thread: everything that waits for a disk happens here. Runs from source by type stripping, too: erasable
+// syntax only.
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Answer, AppendRequest, Commit, OpeningRefused, ReadRequest, Report, Request, TombstoneRequest } from './protocol.ts';
+import { logVersion, openLog } from './schema.ts';
+import { CommitInDoubt, isSqliteError, NotWritten, SqliteLog } from './sqlite-log.ts';
+
+/** Appends that share one transaction at most: bounds how long the first of them waits for the last. */
+const appendsPerCommit = 1024;
+
+interface Removal {
+  readonly stream: string;
+  /** Who asked; nobody for one that a crash cut short. */
+  readonly seq: number | undefined;
+}
+
+class StorageThread {
+  readonly #port: MessagePort;
+  readonly #log: SqliteLog;
+  readonly #removals: Removal[];
+
+  constructor(port: MessagePort, log: SqliteLog) {
+    this.#port = port;
+    this.#log = log;
+    this.#removals = log.unfinishedRemovals().map((stream) => ({ stream, seq: undefined }));
+  }
+
+  listen(): void {
+    this.#port.on('message', (first: readonly Request[]) => {
+      this.#guarded(() => this.#serve(this.#drain(first)));
+    });
+    this.#report({ kind: 'opened', head: this.#log.head });
+    this.#removeLater();
+  }
+
+  /** Everything that has come in by now: the group that the next commit is for. */
+  #drain(first: readonly Request[]): Request[] {
+    const requests = [...first];
+    for (let more = receiveMessageOnPort(this.#port); more !== undefined; more = receiveMessageOnPort(this.#port)) {
+      requests.push(...(more.message as readonly Request[]));
+    }
+    return requests;
+  }
+
+  #serve(requests: readonly Request[]): void {
+    // Reads first: none of them can be asking for an append that has not been answered yet.
+    this.#answerReads(requests.filter((request) => request.op === 'readStream' || request.op === 'readAll'));
+    const appends = requests.filter((request) => request.op === 'append');
+    for (let start = 0; start < appends.length; start += appendsPerCommit) this.#commit(appends.slice(start, start + appendsPerCommit));
+    for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
+    if (requests.some((request) => request.op === 'close')) this.#close();
+  }
+
+  #answerReads(reads: readonly ReadRequest[]): void {
+    if (reads.length === 0) return;
+    const answers = reads.map((request) => unlessUnavailable(() => (request.op === 'readStream' ? this.#log.readStream(request) : this.#log.readAll(request))));
+    this.#report({ kind: 'answers', seqs: reads.map((request) => request.seq), answers });
+  }
+
+  #commit(appends: readonly AppendRequest[]): void {
+    const started = performance.now();
+    const seqs = appends.map((append) => append.seq);
+    let answers: readonly Answer[];
+    try {
+      answers = this.#log.commit(appends);
+    } catch (error) {
+      if (!(error instanceof NotWritten)) throw error;
+      const unavailable: Answer = { refused: 'unavailable', reason: error.message };
+      this.#report({ kind: 'answers', seqs, answers: appends.map(() => unavailable) });
+      return;
+    }
+    this.#report({ kind: 'answers', seqs, answers, commit: measure(appends, answers, performance.now() - started) });
+  }
+
+  #refuse({ stream, seq }: TombstoneRequest): void {
+    const refused = unlessUnavailable(() => {
+      this.#log.refuse(stream);
+      return undefined;
+    });
+    if (refused !== undefined) {
+      this.#report({ kind: 'answers', seqs: [seq], answers: [refused] });
+      return;
+    }
+    this.#removals.push({ stream, seq });
+    if (this.#removals.length === 1) this.#removeLater();
+  }
+
+  /** One step of one removal per turn of the loop, so that appends and reads get their turns in between. */
+  #removeLater(): void {
+    if (this.#removals.length > 0) setImmediate(() => this.#guarded(() => this.#removeSome()));
+  }
+
+  #removeSome(): void {
+    const removal = this.#removals[0];
+    if (removal === undefined) return;
+    const answer = unlessUnavailable((): Answer | undefined => {
+      if (this.#log.removeSome(removal.stream)) return undefined;
+      this.#log.scrub();
+      return { done: 'tombstoned', head: this.#log.head };
+    });
+    if (answer !== undefined) {
+      this.#removals.shift();
+      if (removal.seq !== undefined) this.#report({ kind: 'answers', seqs: [removal.seq], answers: [answer] });
+    }
+    this.#removeLater();
+  }
+
+  #close(): void {
+    this.#removals.length = 0;
+    this.#log.close();
+    this.#port.close();
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof CommitInDoubt)) throw error;
+      this.#report({ kind: 'fatal', reason: error.message });
+      this.#port.close();
+    }
+  }
+
+  #report(report: Report): void {
+    this.#port.postMessage(report);
+  }
+}
+
+function unlessUnavailable<Result>(work: () => Result): Result | Answer {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof NotWritten) return { refused: 'unavailable', reason: error.message };
+    if (isSqliteError(error)) return { refused: 'unavailable', reason: `${error.message} (${error.code})` };
+    throw error;
+  }
+}
+
+function measure(appends: readonly AppendRequest[], answers: readonly Answer[], durationMs: number): Commit | undefined {
+  let events = 0;
+  let written = 0;
+  answers.forEach((answer, index) => {
+    if (!('done' in answer) || answer.done !== 'appended' || !answer.written) return;
+    written += 1;
+    events += (appends[index]?.events.length ?? 0) / 4;
+  });
+  return written === 0 ? undefined : { events, appends: written, durationMs };
+}
+
+function open(file: string): SqliteLog | OpeningRefused {
+  try {
+    const opened = openLog(file);
+    if ('refused' in opened) {
+      return opened.refused === 'in-use' ? { kind: 'refused', why: 'in-use' } : { kind: 'refused', why: 'newer', version: opened.version, known: logVersion };
+    }
+    const log = new SqliteLog(opened.database);
+    log.scrub();
+    return log;
+  } catch (error) {
+    return { kind: 'refused', why: 'failed', reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+if (parentPort !== null) {
+  const log = open((workerData as { file: string }).file);
+  if (log instanceof SqliteLog) new StorageThread(parentPort, log).listen();
+  else {
+    parentPort.postMessage(log);
+    parentPort.close();
+  }
+}
