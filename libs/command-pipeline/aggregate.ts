@@ -67,17 +67,14 @@ export function createAggregates(store: EventStore, capacity: number = defaultCa
 
   return {
     async load<State, Event extends DomainEvent<string, object>>(stream: string, fold: Fold<State, Event>) {
-      const known = entries.get(stream);
-      const from = known === undefined ? 0 : nextRevision(known.loaded.expected);
+      const from = nextRevision(entries.get(stream)?.loaded.expected ?? 'NO_STREAM');
       const events = await store.readStream(stream, from);
+      const known = take(stream);
+      // The entry we read on from was dropped meanwhile to make room: read from the start.
+      if (known === undefined && from > 0) return await this.load(stream, fold);
+      const entry = known ?? empty(fold.initialState);
       // Another load may have moved the entry while we read: fold on what is there now, never twice.
-      const entry = take(stream) ?? empty(fold.initialState);
-      try {
-        for (const event of events) if (event.revision >= nextRevision(entry.loaded.expected)) entry.loaded = foldOne(entry, event, fold);
-      } catch (error) {
-        if (known !== undefined) throw error;
-        throw new Error(`${stream} can't be folded`, { cause: error });
-      }
+      for (const event of events) if (event.revision >= nextRevision(entry.loaded.expected)) entry.loaded = foldOne(entry, event, fold);
       remember(stream, entry);
       return { ...entry.loaded, state: entry.loaded.state as State };
     },

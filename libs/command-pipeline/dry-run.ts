@@ -1,0 +1,30 @@
+import { isRefusal, type JsonObject, type Refusal } from '#kernel';
+import type { Aggregates } from './aggregate.ts';
+import { begin } from './attempt.ts';
+import type { AnyCommandDefinition } from './definition.ts';
+import { decide, passGates, type Plan, precondition } from './plan.ts';
+import type { CommandRequest, DryRunAnswer } from './port.ts';
+import type { World } from './world.ts';
+
+/** What the command would do now, and everything that stands against it: the pipeline's steps up to the first write, and none further. */
+export async function dryRun(world: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<DryRunAnswer> {
+  const { commandType } = request;
+  const attempt = await begin(world, aggregates, definition, request, commandId);
+  if (isRefusal(attempt)) return { commandId, commandType, resourceId: '', outcome: 'REFUSED', events: [], unmet: [attempt] };
+  const { resourceId } = attempt;
+  const loaded = await aggregates.load(attempt.stream, definition.fold(resourceId));
+  const answer = { commandId, commandType, resourceId };
+  if (loaded.receipts.has(commandId)) return { ...answer, outcome: 'NO_CHANGE', events: [], unmet: [] };
+  const nowMs = world.clock.now();
+  const gate = await passGates(world, aggregates, attempt, loaded, nowMs);
+  const plan = await decide(world, aggregates, attempt, loaded, { tries: 0, nowMs, gate: isRefusal(gate) ? { consumptions: [], overridden: false } : gate });
+  const unmet = [precondition(attempt, loaded), gate, plan].filter((one): one is Refusal => one !== undefined && isRefusal(one));
+  return { ...answer, ...outcomeOf(plan, unmet), unmet };
+}
+
+function outcomeOf(plan: Plan | Refusal, unmet: readonly Refusal[]): Pick<DryRunAnswer, 'outcome' | 'events'> {
+  const facts = isRefusal(plan) ? [] : plan.facts;
+  const events = facts.map(({ type, data }) => ({ type, data: data as JsonObject }));
+  if (unmet.length > 0) return { outcome: 'REFUSED', events };
+  return { outcome: events.length > 0 ? 'APPLIED' : 'NO_CHANGE', events };
+}

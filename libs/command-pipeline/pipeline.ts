@@ -1,0 +1,148 @@
+import { OutcomeUnknown, StoreUnavailable } from '#event-store';
+import { formatInstant, isRefusal, type NewEvent, type Receipt, refuse, type Refusal } from '#kernel';
+import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
+import { appendUntilKnown } from './append.ts';
+import { type Attempt, begin } from './attempt.ts';
+import { claimKey, keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
+import type { AnyCommandDefinition, MadeSecret } from './definition.ts';
+import { dryRun } from './dry-run.ts';
+import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
+import { createInFlight } from './in-flight.ts';
+import { type Plan, planOf } from './plan.ts';
+import type { CommandAnswer, CommandPipeline, CommandRequest } from './port.ts';
+import type { World } from './world.ts';
+
+/** How often a command may decide anew after a conflict. */
+const maxTries = 10;
+
+/**
+ * The pipeline every command goes through: recall, load, replay?, gate, decide, claim, append, answer. Only single-stream
+ * atomic appends are assumed of the store; there is no lock to leak and no completion step to lose.
+ */
+export function createCommandPipeline(world: World, definitions: readonly AnyCommandDefinition[], aggregates: Aggregates = createAggregates(world.store)): CommandPipeline {
+  const inFlight = createInFlight();
+  const byType = new Map(definitions.map((definition) => [definition.type, definition]));
+
+  function definitionOf(request: CommandRequest): AnyCommandDefinition {
+    const definition = byType.get(request.commandType);
+    if (definition === undefined) throw new TypeError(`no command type ${request.commandType}`);
+    return definition;
+  }
+
+  async function run(request: CommandRequest, commandId: string): Promise<CommandAnswer | Refusal> {
+    const attempt = await begin(world, aggregates, definitionOf(request), request, commandId);
+    if (isRefusal(attempt)) return attempt;
+    return await inFlight.alone(attempt.stream, () => tryUntilDone(world, aggregates, attempt));
+  }
+
+  return {
+    async execute(request) {
+      const commandId = commandIdOf(request.site, request.idempotencyKey, request.caller === null ? 'saga' : 'caller');
+      try {
+        const answer = await inFlight.once(commandId, () => run(request, commandId));
+        return answer === 'busy' ? refuse('idempotency-request-in-flight', 'A request with this idempotency key is under way. Try again in a moment.', { retryAfterSeconds: 1 }) : answer;
+      } catch (error) {
+        // Reads and seals fail like this, before any effect; the append that is the effect has its own way of telling.
+        if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
+        throw error;
+      }
+    },
+    async dryRun(request) {
+      const commandId = commandIdOf(request.site, request.idempotencyKey, 'caller');
+      return await dryRun(world, aggregates, definitionOf(request), request, commandId);
+    },
+  };
+}
+
+async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal> {
+  let claimed = attempt.claimed !== undefined;
+  for (let tries = 0; tries < maxTries && world.clock.monotonicMs() < attempt.deadlineMs; tries += 1) {
+    const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
+    const receipt = loaded.receipts.get(attempt.commandId);
+    if (receipt !== undefined) return await replay(world, aggregates, attempt, loaded, receipt);
+    const plan = await planOf(world, aggregates, attempt, loaded, tries);
+    if (isRefusal(plan)) return plan;
+    const refusal = claimed ? undefined : await claim(world, attempt, plan.nowMs);
+    if (refusal !== undefined) return refusal;
+    claimed = true;
+    const answer = await write(world, aggregates, attempt, loaded, plan, tries);
+    if (answer !== 'conflict') return answer;
+  }
+  return refuse('concurrent-modification', `Others kept changing ${attempt.resourceId} at the same moment. Try again with the same idempotency key.`);
+}
+
+/** The command has taken effect before: its answer again, without the secret. The gate is not asked again. */
+async function replay(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, receipt: StoredReceipt): Promise<CommandAnswer | Refusal> {
+  const fingerprint = receipt.fpv === attempt.fpv ? attempt.fingerprint : await fingerprintOf(world.vault, attempt.request, receipt.fpv);
+  if (receipt.fingerprint !== fingerprint) return keyReused();
+  return await settle(world, aggregates, attempt, loaded, receipt, receipt.attemptId === attempt.attemptId ? 'first' : 'replay', null);
+}
+
+async function claim(world: World, attempt: Attempt, nowMs: number): Promise<Refusal | undefined> {
+  const { request, commandId, attemptId, fingerprint, fpv, resourceId } = attempt;
+  const metadata = metadataOf(request, commandId, attemptId, nowMs);
+  return await claimKey(world.store, world.clock, attempt.claimStream, { fingerprint, fpv, commandType: request.commandType, resourceId }, metadata, eventIdOf(commandId, attemptId, 0, -1), attempt.deadlineMs);
+}
+
+/** Seal what must be sealed, then one append: facts, consumptions, receipt. */
+async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, plan: Plan, tries: number): Promise<CommandAnswer | Refusal | 'conflict'> {
+  const { request, stream } = attempt;
+  const seal = plan.made?.seal;
+  if (seal !== undefined) await world.vault.store({ site: request.site, subscriptionId: seal.subscriptionId, incarnation: seal.incarnation }, seal.versionId, seal.key);
+  const receipt = receiptOf(attempt, loaded, plan);
+  const events = eventsOf(attempt, plan, receipt, tries);
+  const usableUntilMs = Math.min(...plan.consumptions.map(({ expiresOnMs }) => expiresOnMs));
+  const deadlineMs = Math.min(attempt.deadlineMs, world.clock.monotonicMs() + Math.max(0, usableUntilMs - world.clock.now()));
+  const appended = await appendUntilKnown(world.store, world.clock, stream, loaded.expected, events, deadlineMs);
+  if (appended === 'conflict') return 'conflict';
+  if (appended === 'unavailable') return storeUnavailable();
+  const secret = plan.made?.reveal ?? null;
+  if (appended === 'unknown') return await lookForReceipt(world, aggregates, attempt, secret);
+  return await settle(world, aggregates, attempt, loaded, { ...receipt, position: appended.written.position }, 'first', secret);
+}
+
+function receiptOf(attempt: Attempt, loaded: Loaded<unknown>, plan: Plan): Receipt {
+  const { commandId, attemptId, request, resourceId, fingerprint, fpv } = attempt;
+  return {
+    commandId,
+    attemptId,
+    commandType: request.commandType,
+    resourceId,
+    fingerprint,
+    fpv,
+    outcome: plan.facts.length > 0 ? 'APPLIED' : 'NO_CHANGE',
+    revision: loaded.revision + plan.facts.length,
+    approvalId: plan.consumptions[0]?.approvalId ?? null,
+    result: plan.result,
+  };
+}
+
+function eventsOf(attempt: Attempt, plan: Plan, receipt: Receipt, tries: number): readonly NewEvent[] {
+  const { commandId, attemptId, request } = attempt;
+  const decidedAt = formatInstant(plan.nowMs);
+  const consumed = plan.consumptions.map(({ approvalId, bindingDigest }) => ({ type: 'ApprovalConsumed', data: { approvalId, commandId, decidedAt, bindingDigest } }));
+  const [approval] = plan.consumptions;
+  const metadata = metadataOf(request, commandId, attemptId, plan.nowMs);
+  const withApproval = approval === undefined ? metadata : { ...metadata, approvalid: approval.approvalId };
+  return toEvents([...plan.facts, ...consumed, { type: 'CommandExecuted', data: receipt }], withApproval, (index) => eventIdOf(commandId, attemptId, tries, index));
+}
+
+/** The store never answered: what stands in the stream now is the truth, as far as it can be known. */
+async function lookForReceipt(world: World, aggregates: Aggregates, attempt: Attempt, secret: MadeSecret['reveal']): Promise<CommandAnswer | Refusal> {
+  const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
+  const receipt = loaded.receipts.get(attempt.commandId);
+  if (receipt === undefined) return outcomeUnknown();
+  const own = receipt.attemptId === attempt.attemptId;
+  return own ? await settle(world, aggregates, attempt, loaded, receipt, 'first', secret) : await replay(world, aggregates, attempt, loaded, receipt);
+}
+
+/** What must be true before anything is acknowledged; then the answer. */
+async function settle(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, receipt: StoredReceipt, how: 'first' | 'replay', secret: MadeSecret['reveal']): Promise<CommandAnswer | Refusal> {
+  const { request, commandId, resourceId, definition } = attempt;
+  const { result, position, outcome, revision } = receipt;
+  const context = { request, commandId, resourceId, world, aggregates, nowMs: world.clock.now(), overridesGate: false };
+  const refusal = await definition.settle?.(context, loaded, { result, position });
+  if (refusal !== undefined) return refusal;
+  return { commandId, commandType: request.commandType, resourceId, outcome, revision, position, replayed: how === 'replay', result, secret };
+}
+

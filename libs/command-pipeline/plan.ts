@@ -1,0 +1,71 @@
+import { type DomainEvent, isRefusal, type JsonObject, refuse, type Refusal } from '#kernel';
+import type { Aggregates, Loaded } from './aggregate.ts';
+import type { Attempt } from './attempt.ts';
+import type { Context, Decided, MadeSecret } from './definition.ts';
+import { type Consumption, passGate } from './gate.ts';
+import { eventIdOf } from './identity.ts';
+import type { World } from './world.ts';
+
+/** What a try has decided and is about to write. */
+export interface Plan {
+  readonly facts: readonly DomainEvent<string, object>[];
+  readonly result: JsonObject;
+  readonly made: MadeSecret | undefined;
+  readonly consumptions: readonly Consumption[];
+  readonly nowMs: number;
+}
+
+/** Everything that refuses stands here, before the first write: a refusal never binds the key. */
+export async function planOf(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, tries: number): Promise<Plan | Refusal> {
+  const nowMs = world.clock.now();
+  const refusal = precondition(attempt, loaded);
+  if (refusal !== undefined) return refusal;
+  const gate = await passGates(world, aggregates, attempt, loaded, nowMs);
+  return isRefusal(gate) ? gate : await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate });
+}
+
+/** `expectedRevision` of the request against the resource's own. */
+export function precondition({ request, resourceId }: Attempt, loaded: Loaded<unknown>): Refusal | undefined {
+  const { expectedRevision } = request;
+  if (expectedRevision === undefined || expectedRevision === loaded.revision) return undefined;
+  return refuse('precondition-failed', `${resourceId} is at revision ${loaded.revision}, not at ${expectedRevision}.`, { revision: loaded.revision });
+}
+
+export interface Gated {
+  readonly consumptions: readonly Consumption[];
+  /** The root key goes past the gate of SetApprovalPolicy; the event says so. */
+  readonly overridden: boolean;
+}
+
+const open: Gated = { consumptions: [], overridden: false };
+
+/** Every gate the command passes in this state; sagas are exempt by where they run, never by what they claim. */
+export async function passGates(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, nowMs: number): Promise<Gated | Refusal> {
+  const { request, definition, resourceId } = attempt;
+  const { caller } = request;
+  if (caller === null) return open;
+  const consumptions: Consumption[] = [];
+  for (const commandType of definition.gates?.(loaded.state, request.payload) ?? []) {
+    const incarnation = definition.incarnation(loaded.state);
+    const found = await passGate(world, aggregates, { request, commandType, resourceId, idMember: definition.idMember, incarnation, loaded, nowMs, head: () => world.store.head() });
+    if (found === undefined) continue;
+    if (isRefusal(found)) return caller.isRoot && commandType === 'SetApprovalPolicy' ? { ...open, overridden: true } : found;
+    consumptions.push(found);
+  }
+  return { consumptions, overridden: false };
+}
+
+/** Reads what the decision needs, and decides. */
+export async function decide(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, { tries, nowMs, gate }: { readonly tries: number; readonly nowMs: number; readonly gate: Gated }): Promise<Plan | Refusal> {
+  const { request, definition, commandId, attemptId, resourceId } = attempt;
+  const context: Context = { request, commandId, resourceId, world, aggregates, nowMs, firstEventId: eventIdOf(commandId, attemptId, tries, 0), overridesGate: gate.overridden };
+  const command = await definition.prepare(context, loaded);
+  if (isRefusalValue(command)) return command;
+  const decision: Decided<DomainEvent<string, object>> = definition.decide(loaded.state, command);
+  if (isRefusal(decision)) return decision;
+  const { events: facts, made } = decision;
+  // A no-op consumes no approval.
+  return { facts, result: decision.result as JsonObject, made, nowMs, consumptions: facts.length === 0 ? [] : gate.consumptions };
+}
+
+const isRefusalValue = (value: unknown): value is Refusal => typeof value === 'object' && value !== null && isRefusal(value);
