@@ -2,13 +2,15 @@ export { type Actor, type ActorType, actorTypes, formatPrincipal, isPrincipalId,
 export { base32 } from './base32.ts';
 export { type Accepted, type Decider, type Decision, isRefusal, type Refusal, refuse } from './decider.ts';
 export { formatUuid, hmacSha256Hex, sha256, sha256Hex, uuidBytes, uuidV5 } from './digest.ts';
+export { isEventId, isEventType, maxPatternLength, parsePattern } from './event-type.ts';
 export { type DomainEvent, type Metadata, type NewEvent, type RecordedEvent, type Stored, stored } from './events.ts';
 export { deliveryId, derivedId, newId, timeOrdered } from './ids.ts';
 export { canonicalJson, type Json, type JsonObject } from './json.ts';
+export { didYouMean, nearest } from './nearest.ts';
 export { type Clock, type Ids, sleep } from './ports.ts';
 export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
 export { isLedgerEvent, type LedgerEvent, type Receipt } from './receipt.ts';
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
 export { type Category, eventStream, parseStream, prefixOf, streamOf } from './streams.ts';
-export { formatInstant, parseInstant } from './time.ts';
+export { formatInstant, parseDuration, parseInstant } from './time.ts';

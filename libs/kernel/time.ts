@@ -15,3 +15,11 @@ export function parseInstant(text: string): number | undefined {
 
 /** Milliseconds since 1970 UTC as RFC 3339 in UTC with milliseconds: the one form of time in events and answers. */
 export const formatInstant = (instantMs: number): string => new Date(instantMs).toISOString();
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A length of time written with its unit (`250ms`, `30s`, `5m`, `2h`, `7d`) in milliseconds, or undefined when malformed. */
+export function parseDuration(text: string): number | undefined {
+  const [, count = '', unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  return count === '' ? undefined : Number(count) * (unitMs[unit] ?? 1);
+}

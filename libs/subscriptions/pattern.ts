@@ -1,26 +1,4 @@
-const segment = /^(?:[a-z0-9_-]+|\*|\*\*)$/;
-const eventType = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
-
-/** The limits of a pattern, so that matching stays cheap: characters, and globs between commas. */
-export const maxPatternLength = 1024;
-
-/** Whether the text is an event type: dotted segments of `[a-z0-9_-]+`, at most 200 characters. */
-export const isEventType = (text: string): boolean => text.length <= 200 && eventType.test(text);
-
-/**
- * The globs of a pattern (comma-separated; each is dotted segments, `*` for one segment, `**` for any number), or
- * what is wrong with it, in words.
- */
-export function parsePattern(text: string): readonly string[] | { readonly malformed: string } {
-  if (text.length > maxPatternLength) return { malformed: `longer than ${maxPatternLength} characters` };
-  const globs = text.split(',').map((glob) => glob.trim());
-  for (const glob of globs) {
-    if (glob === '') return { malformed: 'has an empty item' };
-    const bad = glob.split('.').find((part) => !segment.test(part));
-    if (bad !== undefined) return { malformed: `has "${glob}", where "${bad}" is not a segment of [a-z0-9_-]+, * or **` };
-  }
-  return [...new Set(globs)];
-}
+export { isEventType, maxPatternLength, parsePattern } from '#kernel';
 
 /** Whether one glob matches an event type. */
 export function globMatches(glob: string, type: string): boolean {

@@ -1,0 +1,207 @@
+import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
+import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { PrincipalDto } from './principals.ts';
+
+export const deliveryModes = ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const;
+
+/** The commands a policy may gate. */
+export const gateableCommands = [
+  'UpsertWebhookSubscription',
+  'PauseWebhookSubscription',
+  'ResumeWebhookSubscription',
+  'DeleteWebhookSubscription',
+  'RestoreWebhookSubscription',
+  'RotateWebhookSubscriptionSecret',
+  'ReplayWebhookDelivery',
+  'SetApprovalPolicy',
+] as const;
+
+const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
+const week = 7 * 24 * 60 * 60;
+const year = 366 * 24 * 60 * 60;
+
+export class UpsertWebhookSubscriptionPayload {
+  @Field(name, { ...subscriptionId, optional: true, description: 'Generated when left out.' })
+  readonly webhookSubscriptionId?: string;
+
+  @Field(eventPattern, { example: 'version.*,claim.**', description: 'Which events the receiver wants.' })
+  readonly eventPattern!: string;
+
+  @Field(webUrl, { example: 'https://hooks.example.com/orders' })
+  readonly targetUrl!: string;
+
+  @Field(signingSecretRef, { example: 'managed', description: 'Where the signing secret comes from. `managed`: it is generated and shown once.' })
+  readonly signingSecretRef!: string;
+
+  @Field(oneOf(...deliveryModes), { example: 'AT_LEAST_ONCE' })
+  readonly deliveryMode!: (typeof deliveryModes)[number];
+
+  @Field(oneOf('ACTIVE', 'PAUSED'), { example: 'ACTIVE' })
+  readonly status!: 'ACTIVE' | 'PAUSED';
+
+  @Field(text(1_000), { optional: true, nullable: true })
+  readonly description?: string | null;
+}
+
+export class SubscriptionPayload {
+  @Field(name, subscriptionId)
+  readonly webhookSubscriptionId!: string;
+}
+
+export class RotateWebhookSubscriptionSecretPayload extends SubscriptionPayload {
+  @Field(whole(0, week), { optional: true, example: 86_400, description: 'How long the old secret still signs beside the new one.' })
+  readonly graceSeconds?: number;
+
+  @Field(signingSecretRef, { optional: true, description: 'The new secret; `managed` when left out.' })
+  readonly signingSecretRef?: string;
+}
+
+export class ReplayWebhookDeliveryPayload {
+  @Field(name, { example: 'dlv_01jd4x8qk6m0v7h2w9y3z5a1bc' })
+  readonly webhookDeliveryId!: string;
+
+  @Field(flag, { optional: true, description: 'Start the retry schedule again.' })
+  readonly resetAttempts?: boolean;
+
+  @Field(flag, { optional: true, description: 'Also replay what was delivered already.' })
+  readonly includeDelivered?: boolean;
+}
+
+export class RequestApprovalPayload {
+  @Field(oneOf(...gateableCommands), { example: 'RotateWebhookSubscriptionSecret' })
+  readonly commandType!: (typeof gateableCommands)[number];
+
+  @Field(resourceId, { example: 'orders-receiver' })
+  readonly resourceId!: string;
+
+  @Field(instant, { example: '2026-11-03T14:00:00Z', description: 'The hard end for deciding and using.' })
+  readonly expiresOn!: string;
+
+  @Field(instant, { optional: true, example: '2026-11-02T14:00:00Z', description: 'When the decision is wanted.' })
+  readonly dueOn?: string;
+
+  @Field(text(1_000), { optional: true, nullable: true })
+  readonly reason?: string | null;
+
+  @Field(jsonObject, { optional: true, description: 'The payload of the command that is asked for; required where the policy binds the payload.' })
+  readonly payload?: object;
+}
+
+const approvalId = { example: 'apr_01jd4x8qk6m0v7h2w9y3z5a1bc' };
+
+/** Of `GrantApproval` and `WithdrawApproval`. */
+export class ApprovalPayload {
+  @Field(name, approvalId)
+  readonly approvalId!: string;
+
+  @Field(text(1_000), { optional: true, nullable: true })
+  readonly reason?: string | null;
+}
+
+/** Of `DenyApproval` and `RevokeApproval`: somebody will ask why. */
+export class ReasonedApprovalPayload {
+  @Field(name, approvalId)
+  readonly approvalId!: string;
+
+  @Field(text(1_000))
+  readonly reason!: string;
+}
+
+export class SetApprovalPolicyPayload {
+  @Field(oneOf(...gateableCommands), { example: 'RotateWebhookSubscriptionSecret' })
+  readonly commandType!: (typeof gateableCommands)[number];
+
+  @Field(flag)
+  readonly required!: boolean;
+
+  @Field(whole(1, 20), { optional: true, example: 1 })
+  readonly minApprovals?: number;
+
+  @NestedList(() => PrincipalDto, { optional: true, nullable: true, description: 'Who may vote; null: every USER with a key of their own that has `:approve` for the site.' })
+  readonly approvers?: readonly PrincipalDto[] | null;
+
+  @Field(oneOf('RESOURCE', 'PAYLOAD'), { optional: true })
+  readonly binding?: 'RESOURCE' | 'PAYLOAD';
+
+  @Field(whole(0, year), { optional: true, description: 'The shortest time an approval may be asked for.' })
+  readonly minTtlSeconds?: number;
+
+  @Field(whole(1, year), { optional: true, description: 'The longest time an approval may be asked for.' })
+  readonly maxTtlSeconds?: number;
+
+  @Field(oneOf('reminder', 'closesDecision'), { optional: true })
+  readonly dueOnMode?: 'reminder' | 'closesDecision';
+
+  @Field(oneOf('REQUESTER', 'ANYONE'), { optional: true })
+  readonly executor?: 'REQUESTER' | 'ANYONE';
+
+  @Field(oneOf('BOUND', 'ASSERTED'), { optional: true })
+  readonly voters?: 'BOUND' | 'ASSERTED';
+}
+
+/** What is published, apart from its `data`, whose JSON text is kept byte for byte. */
+export class PublishEventPayload {
+  @Field(eventId, { optional: true, example: 'evt-4711', description: 'Of your choice; the same id is accepted once. Generated when left out.' })
+  readonly eventId?: string;
+
+  @Field(eventType, { example: 'version.published' })
+  readonly type!: string;
+
+  @Field(json, { example: { version: 'v1' }, description: 'Any JSON value of at most 256 KiB; receivers get its text byte for byte.' })
+  readonly data!: unknown;
+
+  @Field(instant, { optional: true, example: '2026-11-03T14:00:00Z' })
+  readonly occurredAt?: string;
+}
+
+export class CreateApiKeyPayload {
+  @Field(text(100), { example: 'order service' })
+  readonly name!: string;
+
+  @Fields(scope, { minItems: 1, maxItems: 100, example: ['site:acme:write'] })
+  readonly scopes!: readonly string[];
+
+  @Nested(() => PrincipalDto, { optional: true, description: 'The one actor the key speaks for. Either this or `anyActor`.' })
+  readonly actor?: PrincipalDto;
+
+  @Field(flag, { optional: true, description: 'The key speaks for any actor (for trusted services).' })
+  readonly anyActor?: boolean;
+
+  @Nested(() => PrincipalDto, { optional: true, description: 'Who acts when a request with an any-actor key names nobody.' })
+  readonly defaultActor?: PrincipalDto;
+
+  @Nested(() => PrincipalDto, { optional: true, description: 'The USER who answers for the key; required for AGENT, CONNECTOR, SERVICE and any-actor keys.' })
+  readonly owner?: PrincipalDto;
+
+  @Field(instant, { optional: true })
+  readonly expiresOn?: string;
+}
+
+export class RevokeApiKeyPayload {
+  @Field(name, { example: 'key_01jd4x8qk6m0v7h2w9y3z5a1bc' })
+  readonly keyId!: string;
+}
+
+/** The payload of every command type: what `POST /api/commands/{commandType}` knows. */
+export const commandPayloads = {
+  UpsertWebhookSubscription: UpsertWebhookSubscriptionPayload,
+  PauseWebhookSubscription: SubscriptionPayload,
+  ResumeWebhookSubscription: SubscriptionPayload,
+  DeleteWebhookSubscription: SubscriptionPayload,
+  RestoreWebhookSubscription: SubscriptionPayload,
+  RotateWebhookSubscriptionSecret: RotateWebhookSubscriptionSecretPayload,
+  ReplayWebhookDelivery: ReplayWebhookDeliveryPayload,
+  RequestApproval: RequestApprovalPayload,
+  GrantApproval: ApprovalPayload,
+  DenyApproval: ReasonedApprovalPayload,
+  WithdrawApproval: ApprovalPayload,
+  RevokeApproval: ReasonedApprovalPayload,
+  SetApprovalPolicy: SetApprovalPolicyPayload,
+  PublishEvent: PublishEventPayload,
+  CreateApiKey: CreateApiKeyPayload,
+  RevokeApiKey: RevokeApiKeyPayload,
+} as const satisfies Record<string, Dto>;
+
+export type CommandType = keyof typeof commandPayloads;
+
+export const isCommandType = (text: string): text is CommandType => Object.hasOwn(commandPayloads, text);

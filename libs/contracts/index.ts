@@ -1,0 +1,26 @@
+export {
+  ApprovalPayload,
+  commandPayloads,
+  type CommandType,
+  CreateApiKeyPayload,
+  deliveryModes,
+  gateableCommands,
+  isCommandType,
+  PublishEventPayload,
+  ReasonedApprovalPayload,
+  ReplayWebhookDeliveryPayload,
+  RequestApprovalPayload,
+  RevokeApiKeyPayload,
+  RotateWebhookSubscriptionSecretPayload,
+  SetApprovalPolicyPayload,
+  SubscriptionPayload,
+  UpsertWebhookSubscriptionPayload,
+} from './commands.ts';
+export { type Dto, Field, type FieldContext, Fields, Nested, NestedList } from './field.ts';
+export { type JsonOutline, MalformedJson, outlineJson, type Slice } from './json-text.ts';
+export { type JsonSchema } from './kinds.ts';
+export { limits } from './limits.ts';
+export { ActorDto, PrincipalDto } from './principals.ts';
+export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
+export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
+export { CommandBody } from './requests.ts';

@@ -1,0 +1,11 @@
+/** Limits of the outside contract, the same on every engine. */
+export const limits = {
+  eventDataBytes: 256 * 1024,
+  requestBodyBytes: 8 * 1024 * 1024,
+  eventsPerRequest: 1_000,
+  /** Levels of nested objects and arrays in a body. */
+  jsonDepth: 128,
+  pageSize: 500,
+  defaultPageSize: 50,
+  waitForMs: 2_000,
+} as const;
