@@ -14,6 +14,8 @@ export type DeliveryState =
       readonly eventType: string;
       readonly eventStream: string;
       readonly scheduledPosition: string;
+      /** Where it was last opened: scheduled, or replayed. A deletion of the subscription after it cancels it. */
+      readonly openedPosition: string;
       /** Requests made in all. */
       readonly attempts: number;
       /** Requests that count against the retry schedule: since the last reset. */
@@ -31,11 +33,11 @@ export function evolveDelivery(state: DeliveryState, event: Stored<DeliveryEvent
   if (event.type === 'WebhookDeliveryScheduled') {
     const { subscriptionId, incarnation, eventId, eventType, eventStream } = event.data;
     const times = { createdAtMs: event.recordedAt, updatedAtMs: event.recordedAt };
-    return { status: 'PENDING', subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition: event.position, attempts: 0, attemptsCounted: 0, lastChance: false, ...times };
+    return { status: 'PENDING', subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition: event.position, openedPosition: event.position, attempts: 0, attemptsCounted: 0, lastChance: false, ...times };
   }
   if (state.status === 'NONE') throw new TypeError(`${event.type} at ${event.position} without a delivery`);
-  const { subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition, attempts, attemptsCounted, lastChance, createdAtMs } = state;
-  const kept = { subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition, createdAtMs, updatedAtMs: event.recordedAt };
+  const { subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition, openedPosition, attempts, attemptsCounted, lastChance, createdAtMs } = state;
+  const kept = { subscriptionId, incarnation, eventId, eventType, eventStream, scheduledPosition, openedPosition, createdAtMs, updatedAtMs: event.recordedAt };
   const attempted = { ...kept, attempts: attempts + 1, attemptsCounted: attemptsCounted + 1, lastChance };
   switch (event.type) {
     case 'WebhookDeliverySucceeded':
@@ -47,6 +49,6 @@ export function evolveDelivery(state: DeliveryState, event: Stored<DeliveryEvent
     case 'WebhookDeliveryDuplicateAttempted':
       return { ...state, attempts: attempts + 1 };
     case 'WebhookDeliveryReplayRequested':
-      return { ...kept, status: 'PENDING', attempts, attemptsCounted: event.data.resetAttempts ? 0 : attemptsCounted, lastChance: !event.data.resetAttempts && (state.status === 'DEAD_LETTERED' || lastChance) };
+      return { ...kept, status: 'PENDING', openedPosition: event.position, attempts, attemptsCounted: event.data.resetAttempts ? 0 : attemptsCounted, lastChance: !event.data.resetAttempts && (state.status === 'DEAD_LETTERED' || lastChance) };
   }
 }
