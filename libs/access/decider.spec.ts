@@ -34,13 +34,13 @@ describe('CreateApiKey', () => {
     const { actor, ...rest } = create;
     given()
       .when({ ...rest, anyActor: true, defaultActor: bot, owner: sam })
-      .then({ ...created, data: { ...created.data, actor: null, anyActor: true, defaultActor: bot, owner: sam } } as ApiKeyEvent);
+      .then({ ...created, data: { ...created.data, actor: null, anyActor: true, defaultActor: bot, owner: sam } });
   });
 
   it('writes the expiry in UTC', () => {
     given()
       .when({ ...create, expiresOn: '2026-12-01T02:00:00+02:00' })
-      .then({ ...created, data: { ...created.data, expiresOn: '2026-12-01T00:00:00.000Z' } } as ApiKeyEvent);
+      .then({ ...created, data: { ...created.data, expiresOn: '2026-12-01T00:00:00.000Z' } });
   });
 
   it.each(['AGENT', 'CONNECTOR', 'SERVICE'] as const)('refuses a key of a %s without an owner', (type) => {

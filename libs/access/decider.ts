@@ -52,13 +52,13 @@ function create(state: ApiKeyState, command: CreateApiKey): Decision<ApiKeyEvent
   const errors = brokenRules(command);
   if (errors.length > 0) return refuse('validation-failed', 'The key cannot be made as asked.', { errors });
   if (state.status !== 'NONE') return refuse('concurrent-modification', `There is a key ${command.keyId} already.`);
-  const { keyId, name, scopes, actor = null, anyActor = false, defaultActor = null, owner = null, expiresOn, keySha256 } = command;
+  const data = createdKey(command);
+  return { events: [{ type: 'ApiKeyCreated', data }], result: { keyId: command.keyId, name: data.name, scopes: data.scopes, expiresOn: data.expiresOn } };
+}
+
+function createdKey({ name, scopes, actor, anyActor = false, defaultActor, owner, expiresOn, keySha256 }: CreateApiKey): Extract<ApiKeyEvent, { type: 'ApiKeyCreated' }>['data'] {
   const expiry = expiresOn === undefined ? null : formatInstant(parseInstant(expiresOn) ?? NaN);
-  const created: ApiKeyEvent = {
-    type: 'ApiKeyCreated',
-    data: { name, scopes, actor: plain(actor), anyActor, defaultActor: plain(defaultActor), owner: plain(owner), expiresOn: expiry, keySha256 },
-  };
-  return { events: [created], result: { keyId, name, scopes, expiresOn: expiry } };
+  return { name, scopes, actor: plain(actor), anyActor, defaultActor: plain(defaultActor), owner: plain(owner), expiresOn: expiry, keySha256 };
 }
 
 function revoke(state: ApiKeyState, keyId: string): Decision<ApiKeyEvent> {
@@ -67,7 +67,7 @@ function revoke(state: ApiKeyState, keyId: string): Decision<ApiKeyEvent> {
   return { events, result: { keyId, status: 'REVOKED' } };
 }
 
-const plain = (principal: Principal | null): Principal | null => principal && { type: principal.type, id: principal.id };
+const plain = (principal: Principal | undefined): Principal | null => (principal === undefined ? null : { type: principal.type, id: principal.id });
 
 interface BrokenRule {
   readonly path: string;
