@@ -1,0 +1,102 @@
+import type { Clock, Secret } from '#kernel';
+import { createDial } from './connector.ts';
+import { Exchange, type ExchangeEnd } from './exchange.ts';
+import { Origins } from './origins.ts';
+import { composeHeaders, type CustomHeaders } from './request-headers.ts';
+import { createResolver, type Resolve } from './resolver.ts';
+import { parseTarget, type Target } from './target.ts';
+import type { TargetPolicy } from './target-policy.ts';
+import { transcribe } from './transcribe.ts';
+import type { AttemptError, AttemptTranscript } from './transcript.ts';
+
+export interface SenderOptions {
+  readonly policy: TargetPolicy;
+  readonly clock: Clock;
+  /** `Countersign/<version>`. */
+  readonly userAgent: string;
+  readonly resolve?: Resolve;
+  readonly maxConnectionsPerOrigin?: number;
+  readonly maxOrigins?: number;
+  /** PEM of the roots to trust instead of the runtime's. */
+  readonly certificateAuthorities?: string;
+  /** Hears the raw error of a request that failed; it may describe the network we stand in, so it is for our own log only. */
+  readonly onFailure?: (failure: { readonly webhookId: string; readonly error: AttemptError; readonly cause: Error }) => void;
+}
+
+export interface AttemptRequest {
+  readonly url: string;
+  /** Each must pass `checkCustomHeader`. */
+  readonly headers?: CustomHeaders;
+  readonly webhookId: string;
+  /** Sent and signed byte for byte. */
+  readonly body: string | Uint8Array;
+  /** The current key, then the one in its grace window. */
+  readonly keys: readonly Secret<Uint8Array>[];
+  readonly timestampSeconds: number;
+  /** Covers name lookup, connecting, TLS, headers and body together. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Sender {
+  /**
+   * One signed POST, and its transcript; never a rejection for what the network or the receiver does. Redirects are
+   * answers like any other. A body that is too long, too slow or cut off ends early and leaves the status as it is.
+   */
+  attempt(request: AttemptRequest): Promise<AttemptTranscript>;
+  /** Takes no more requests (they end as `aborted`), lets those under way end, and closes every connection. */
+  close(): Promise<void>;
+}
+
+/** A sender with kept-alive connections of its own. Every connection obeys `policy` when it is made. */
+export function createSender(options: SenderOptions): Sender {
+  const { clock, userAgent, resolve = createResolver({ clock }), maxConnectionsPerOrigin = 256, maxOrigins = 1_024, onFailure } = options;
+  const origins = new Origins({ dial: createDial({ ...options, resolve }), maxConnectionsPerOrigin, maxOrigins });
+  const underWay = new Set<Exchange>();
+  let closed: (() => void) | undefined;
+
+  const exchangeOf = (request: AttemptRequest, target: Target | undefined, headers: string[], body: Uint8Array): Promise<ExchangeEnd> =>
+    new Promise((resolveEnd) => {
+      const exchange = new Exchange(clock, (end) => {
+        underWay.delete(exchange);
+        cancelDeadline();
+        request.signal?.removeEventListener('abort', abort);
+        resolveEnd(end);
+        if (underWay.size === 0) closed?.();
+      });
+      const abort = (): void => exchange.stop('aborted');
+      const cancelDeadline = clock.after(request.timeoutMs, () => exchange.stop('timeout'));
+      request.signal?.addEventListener('abort', abort, { once: true });
+      underWay.add(exchange);
+      if (closed !== undefined || request.signal?.aborted === true) abort();
+      else if (target === undefined) exchange.stop('target-refused');
+      else origins.send(target.origin, { method: 'POST', path: target.path, headers, body }, exchange);
+    });
+
+  const report = (end: ExchangeEnd, webhookId: string): void => {
+    if (end.error !== null && end.cause !== undefined) onFailure?.({ webhookId, error: end.error, cause: end.cause });
+  };
+
+  return {
+    attempt: async (request) => {
+      const start = { atMs: clock.now(), monotonicMs: clock.monotonicMs() };
+      const parsed = parseTarget(request.url);
+      const target = typeof parsed === 'string' ? undefined : parsed;
+      const body = typeof request.body === 'string' ? Buffer.from(request.body) : request.body;
+      const headers = composeHeaders({ ...request, authority: target?.authority, userAgent, body });
+      const end = await exchangeOf(request, target, headers.sent, body);
+      report(end, request.webhookId);
+      const url = target?.url ?? withoutCredentials(request.url);
+      return transcribe({ start, endMonotonicMs: clock.monotonicMs(), url, shownHeaders: headers.shown, custom: request.headers, end });
+    },
+    close: async () => {
+      await new Promise<void>((allEnded) => {
+        closed = allEnded;
+        if (underWay.size === 0) allEnded();
+      });
+      await origins.destroy();
+    },
+  };
+}
+
+const withoutCredentials = (url: string): string => url.replace(/\/\/[^/?#]*@/, '//[redacted]@');

@@ -1,0 +1,11 @@
+export {
+  defaultToleranceSeconds,
+  type SignatureVerdict,
+  signatureHeaders,
+  type SignedContent,
+  signRoost,
+  signStandard,
+  verifyRoost,
+  verifyStandard,
+} from './signatures.ts';
+export { formatSigningSecret, newSigningKey, parseSigningSecret } from './signing-secret.ts';

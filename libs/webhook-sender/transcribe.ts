@@ -1,0 +1,67 @@
+import { formatInstant } from '#kernel';
+import type { ExchangeEnd, ReceivedResponse } from './exchange.ts';
+import type { CustomHeaders } from './request-headers.ts';
+import { parseRetryAfter } from './retry-after.ts';
+import type { AttemptResponse, AttemptTimings, AttemptTranscript } from './transcript.ts';
+
+export interface TranscriptSource {
+  readonly start: { readonly atMs: number; readonly monotonicMs: number };
+  readonly endMonotonicMs: number;
+  readonly url: string;
+  /** As shown: custom values redacted. */
+  readonly shownHeaders: Readonly<Record<string, string>>;
+  /** As sent: for finding them in the answer. */
+  readonly custom: CustomHeaders | undefined;
+  readonly end: ExchangeEnd;
+}
+
+/** Writes down one ended exchange. */
+export function transcribe(source: TranscriptSource): AttemptTranscript {
+  const { start, end, url } = source;
+  const timings = timingsOf(source);
+  const response = end.response === null ? null : responseOf(end.response, redaction(source.custom));
+  return {
+    startedAt: formatInstant(start.atMs),
+    durationMs: timings.totalMs,
+    request: { method: 'POST', url, headers: source.shownHeaders },
+    response,
+    error: end.error,
+    timings,
+    remoteAddress: end.connection?.remoteAddress ?? null,
+    retryAfterMs: parseRetryAfter(response?.headers['retry-after'], start.atMs + timings.totalMs),
+  };
+}
+
+function timingsOf({ start, endMonotonicMs, end }: TranscriptSource): AttemptTimings {
+  const made = end.fresh ? end.connection : undefined;
+  return {
+    dnsMs: tenths(made?.dnsMs),
+    connectMs: tenths(made?.connectMs),
+    tlsMs: tenths(made?.tlsMs),
+    firstByteMs: end.firstByteAtMs === undefined ? null : tenths(end.firstByteAtMs - start.monotonicMs),
+    totalMs: Math.round((endMonotonicMs - start.monotonicMs) * 10) / 10,
+  };
+}
+
+const tenths = (ms: number | null | undefined): number | null => (ms === null || ms === undefined ? null : Math.round(ms * 10) / 10);
+
+function responseOf(received: ReceivedResponse, redact: (text: string) => string): AttemptResponse {
+  const headers: [string, string][] = [];
+  for (const [name, value] of Object.entries(received.headers)) {
+    if (value !== undefined) headers.push([name, redact(typeof value === 'string' ? value : value.join(', '))]);
+  }
+  return { status: received.status, headers: Object.fromEntries(headers), body: redact(textOf(received)), truncated: received.truncated };
+}
+
+/** Replacing what is not UTF-8 makes a text longer than its bytes; a character cut in two at the end is left out. */
+function textOf({ body, truncated }: ReceivedResponse): string {
+  if (body.length === 0) return '';
+  const text = new TextDecoder().decode(body, { stream: truncated });
+  return Buffer.byteLength(text) <= body.length ? text : new TextDecoder().decode(Buffer.from(text).subarray(0, body.length), { stream: true });
+}
+
+/** Receivers that echo requests would put the values of custom headers into the answer; very short ones would hit everything. */
+function redaction(custom: CustomHeaders = {}): (text: string) => string {
+  const values = Object.values(custom).map((secret) => secret.reveal()).filter((value) => value.length >= 8);
+  return values.length === 0 ? (text) => text : (text) => values.reduce((shown, value) => shown.replaceAll(value, '[redacted]'), text);
+}
