@@ -6,6 +6,8 @@ export interface DueDelivery {
   readonly site: Site;
   readonly deliveryId: string;
   readonly subscriptionId: string;
+  /** Of the subscription it was scheduled for: it goes to no later one of the same id. */
+  readonly incarnation: string;
   readonly eventId: string;
   readonly eventType: string;
   readonly eventStream: string;
