@@ -1,0 +1,1 @@
+export { ConfigError, type LogLevel, logLevels, readServerConfig, type ServerConfig, type ServerRole, serverRoles } from './server.ts';

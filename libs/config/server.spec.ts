@@ -1,0 +1,70 @@
+import { resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { ConfigError, readServerConfig } from './server.ts';
+
+const problemsOf = (environment: Record<string, string>): readonly string[] => {
+  try {
+    readServerConfig(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+};
+
+describe('the configuration of the server', () => {
+  it('has the defaults of the contract', () => {
+    expect(readServerConfig({})).toEqual({
+      host: '127.0.0.1', port: 8080, dataDir: resolve('data'), roles: ['api', 'sagas', 'dispatcher'], eventStore: 'sqlite', masterKey: null, masterKeyPrevious: null,
+      rootKey: null, secretsDir: resolve('data/secrets'), allowTargets: [], allowHttp: false, retryScheduleMs: null, historyDays: 30, logLevel: 'info',
+    });
+  });
+
+  it('reads every variable', () => {
+    const key = Buffer.alloc(32, 1).toString('base64');
+    const config = readServerConfig({
+      KF_HOST: '::1', KF_PORT: '0', KF_DATA_DIR: '/srv/d', KF_ROLES: 'dispatcher, api', KF_EVENT_STORE: 'sqlite', KF_MASTER_KEY: key, KF_MASTER_KEY_PREVIOUS: key,
+      KF_ROOT_KEY: 'r'.repeat(32), KF_ALLOW_TARGETS: 'loopback, 10.0.0.0/8,receiver.internal,fd00::/8', KF_ALLOW_HTTP: 'true', KF_RETRY_SCHEDULE: '0s,5s,5m', KF_HISTORY_DAYS: '7', KF_LOG_LEVEL: 'debug',
+    });
+    expect(config).toMatchObject({
+      host: '::1', port: 0, dataDir: '/srv/d', roles: ['api', 'dispatcher'], secretsDir: '/srv/d/secrets', allowTargets: ['loopback', '10.0.0.0/8', 'receiver.internal', 'fd00::/8'],
+      allowHttp: true, retryScheduleMs: [0, 5_000, 300_000], historyDays: 7, logLevel: 'debug',
+    });
+    expect(config.masterKey?.reveal()).toEqual(new Uint8Array(32).fill(1));
+    expect(JSON.stringify(config)).not.toContain('rrrr');
+  });
+
+  it('says everything that is wrong at once', () => {
+    expect(problemsOf({ KF_PORT: '80a', KF_ROLES: 'api,cook', KF_ALLOW_TARGETS: 'loopback,10.0.0.0/99', KF_RETRY_SCHEDULE: '5', KF_LOG_LEVEL: 'loud', KF_EVENT_STORE: 'esdb://x' })).toEqual([
+      'KF_PORT must be a whole number from 0 to 65535.',
+      'KF_ROLES must be a comma-separated list of api, sagas, dispatcher.',
+      'KF_EVENT_STORE must be sqlite.',
+      expect.stringContaining('"10.0.0.0/99" is none of them'),
+      expect.stringContaining('KF_RETRY_SCHEDULE must be'),
+      expect.stringContaining('KF_LOG_LEVEL must be one of'),
+    ]);
+  });
+
+  it('refuses an unknown variable and names the nearest', () => {
+    expect(problemsOf({ KF_DATADIR: 'x', KF_REDIS: 'redis://x', KF_HOSTS: 'x' })).toEqual([
+      'KF_DATADIR is not a known variable. Did you mean "KF_DATA_DIR"?',
+      'KF_HOSTS is not a known variable. Did you mean "KF_HOST"?',
+      expect.stringMatching(/^KF_REDIS is not a known variable\./),
+    ]);
+  });
+
+  it('leaves the variables of others alone', () => {
+    expect(problemsOf({ KF_SERVER: 'x', KF_API_KEY: 'x', KF_PROFILE: 'x', KF_WEBHOOK_SECRET_ORDERS: 'x', PATH: '/bin', KFX: '1' })).toEqual([]);
+    expect(problemsOf({ KF_WEBHOOK_SECRET_: 'x' })).toHaveLength(1);
+  });
+
+  it('never repeats a key', () => {
+    for (const name of ['KF_MASTER_KEY', 'KF_MASTER_KEY_PREVIOUS', 'KF_ROOT_KEY']) {
+      const [problem] = problemsOf({ [name]: 'hunter2' });
+      expect(problem).toMatch(new RegExp(`^${name} must be`));
+      expect(problem).not.toContain('hunter2');
+    }
+  });
+
+  it('takes an empty variable as unset', () => expect(readServerConfig({ KF_PORT: '' }).port).toBe(8080));
+});

@@ -1,0 +1,2 @@
+export { createLog, type Log } from './log.ts';
+export { createMetrics, type Gauges, type Metrics } from './metrics.ts';

@@ -1,0 +1,59 @@
+import { Writable } from 'node:stream';
+import { describe, expect, it } from '@jest/globals';
+import { Secret } from '#kernel';
+import { createLog, createMetrics } from './index.ts';
+
+describe('the log', () => {
+  const write = (entry: object, level = 'info') => {
+    let written = '';
+    const destination = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        written += chunk.toString();
+        done();
+      },
+    });
+    createLog(level, destination).info(entry, 'said');
+    return written;
+  };
+
+  it('writes one JSON object per line with time, level and message', () => {
+    expect(JSON.parse(write({ correlationId: 'c-1' }))).toEqual({ level: 'info', time: expect.stringMatching(/^\d{4}-.*Z$/), correlationId: 'c-1', msg: 'said' });
+  });
+
+  it('shows no secret, whether by its type or by its name', () => {
+    const line = write({ a: new Secret('hunter2'), headers: { authorization: 'Bearer hunter2' }, body: { payload: { signingSecretRef: 'hunter2' } }, result: { secret: 'hunter2' } });
+    expect(line).not.toContain('hunter2');
+    expect(line.match(/\[redacted\]/g)).toHaveLength(4);
+  });
+
+  it('is silent below its level', () => expect(write({}, 'error')).toBe(''));
+});
+
+describe('the metrics', () => {
+  it('count commands, attempts and commits, and read the gauges when scraped', async () => {
+    const metrics = createMetrics({
+      now: () => 10_000,
+      openDeliveries: () => ({ count: 3, oldestAtMs: 4_000 }),
+      projections: () => [{ name: 'keys', behindMs: 1_500, state: 'STOPPED' }],
+    });
+    metrics.command('PublishEvent', 'applied');
+    metrics.attempt('delivered', 20);
+    metrics.commit(7);
+    metrics.published('accepted', 2);
+    metrics.request('GET', '/api/keys', 200, 3);
+    const { text, contentType } = await metrics.scrape();
+    expect(contentType).toContain('text/plain');
+    for (const line of [
+      'countersign_commands_total{type="PublishEvent",outcome="applied"} 1',
+      'countersign_delivery_attempts_total{outcome="delivered"} 1',
+      'countersign_delivery_attempt_seconds_bucket{le="0.025"} 1',
+      'countersign_commit_batch_events_sum 7',
+      'countersign_events_published_total{outcome="accepted"} 2',
+      'countersign_http_request_seconds_count{method="GET",route="/api/keys",status="200"} 1',
+      'countersign_deliveries_open 3',
+      'countersign_oldest_undelivered_seconds 6',
+      'countersign_projection_lag_seconds{projection="keys"} 1.5',
+      'countersign_projection_stopped{projection="keys"} 1',
+    ]) expect(text).toContain(line);
+  });
+});
