@@ -11,7 +11,7 @@ export function prepareDataDir(dataDir: string): string {
     closeSync(openSync(file, 'wx', 0o600));
   } catch (error) {
     // Not opened when it is there: closing it again would let go of the lock that a store of this process may hold on it.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   return file;
 }

@@ -75,7 +75,7 @@ export class SqliteLog {
   }
 
   readStream({ stream, from, limit }: ReadStreamRequest): Read {
-    const rows = this.#tombstones.has(stream) ? [] : this.#statements.stream.iterate(stream, from, limit);
+    const rows = this.#tombstones.has(stream) ? [] : this.#statements.stream.all(stream, from, limit);
     const { events } = flatten(rows, Infinity);
     return { done: 'read', events, position: this.#head, caughtUp: true };
   }

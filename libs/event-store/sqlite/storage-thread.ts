@@ -5,8 +5,8 @@ import type { Answer, AppendRequest, Commit, OpeningRefused, ReadRequest, Report
 import { logVersion, openLog } from './schema.ts';
 import { CommitInDoubt, isSqliteError, NotWritten, SqliteLog } from './sqlite-log.ts';
 
-/** Appends that share one transaction at most: bounds how long the first of them waits for the last. */
-const appendsPerCommit = 1024;
+/** Events that share one transaction, about: bounds how long the first append of a group waits for the last. */
+const eventsPerCommit = 2048;
 
 interface Removal {
   readonly stream: string;
@@ -18,6 +18,8 @@ class StorageThread {
   readonly #port: MessagePort;
   readonly #log: SqliteLog;
   readonly #removals: Removal[];
+  /** Removed, and still to be scrubbed: once for all of them, because it costs several syncs. */
+  #removed: Removal[] = [];
 
   constructor(port: MessagePort, log: SqliteLog) {
     this.#port = port;
@@ -46,7 +48,7 @@ class StorageThread {
     // Reads first: none of them can be asking for an append that has not been answered yet.
     this.#answerReads(requests.filter((request) => request.op === 'readStream' || request.op === 'readAll'));
     const appends = requests.filter((request) => request.op === 'append');
-    for (let start = 0; start < appends.length; start += appendsPerCommit) this.#commit(appends.slice(start, start + appendsPerCommit));
+    for (const group of groups(appends)) this.#commit(group);
     for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
     if (requests.some((request) => request.op === 'close')) this.#close();
   }
@@ -93,16 +95,28 @@ class StorageThread {
   #removeSome(): void {
     const removal = this.#removals[0];
     if (removal === undefined) return;
-    const answer = unlessUnavailable((): Answer | undefined => {
-      if (this.#log.removeSome(removal.stream)) return undefined;
+    const failed = unlessUnavailable(() => {
+      if (!this.#log.removeSome(removal.stream)) this.#removed.push(...this.#removals.splice(0, 1));
+      return undefined;
+    });
+    if (failed !== undefined) this.#answerRemovals(this.#removals.splice(0, 1), failed);
+    if (this.#removals.length === 0) this.#scrub();
+    this.#removeLater();
+  }
+
+  #scrub(): void {
+    const removed = this.#removed;
+    this.#removed = [];
+    const answer = unlessUnavailable((): Answer => {
       this.#log.scrub();
       return { done: 'tombstoned', head: this.#log.head };
     });
-    if (answer !== undefined) {
-      this.#removals.shift();
-      if (removal.seq !== undefined) this.#report({ kind: 'answers', seqs: [removal.seq], answers: [answer] });
-    }
-    this.#removeLater();
+    this.#answerRemovals(removed, answer);
+  }
+
+  #answerRemovals(removals: readonly Removal[], answer: Answer): void {
+    const seqs = removals.flatMap((removal) => (removal.seq === undefined ? [] : [removal.seq]));
+    this.#report({ kind: 'answers', seqs, answers: seqs.map(() => answer) });
   }
 
   #close(): void {
@@ -124,6 +138,19 @@ class StorageThread {
   #report(report: Report): void {
     this.#port.postMessage(report);
   }
+}
+
+function* groups(appends: readonly AppendRequest[]): Generator<readonly AppendRequest[]> {
+  let start = 0;
+  let events = 0;
+  for (const [index, append] of appends.entries()) {
+    events += append.events.length / 4;
+    if (events < eventsPerCommit) continue;
+    yield appends.slice(start, index + 1);
+    start = index + 1;
+    events = 0;
+  }
+  if (start < appends.length) yield appends.slice(start);
 }
 
 function unlessUnavailable<Result>(work: () => Result): Result | Answer {
