@@ -1,1 +1,3 @@
 export { eventPublished, type PublishedEvent, readPublishedEvent } from './events.ts';
+export { countMatching, type EventCountRow, eventCountTable, missedProjection, type MissedRow, missedSoFar, missedTable } from './missed.ts';
+export { eventProjection, type EventRow, eventTable } from './projection.ts';

@@ -1,0 +1,36 @@
+import { prefixOf, type Projection, stored, type Table } from '#kernel';
+import type { TranscriptsRecorded } from './transcript.ts';
+
+/** Where the transcript of an attempt stands: the `ordinal`-th of the event's `transcripts`. */
+export interface TranscriptRow {
+  readonly deliveryId: string;
+  readonly attempt: number;
+  readonly stream: string;
+  readonly revision: number;
+  readonly ordinal: number;
+  readonly recordedAtMs: number;
+}
+
+export const transcriptTable: Table<TranscriptRow> = {
+  name: 'transcripts',
+  columns: { deliveryId: 'text', attempt: 'integer', stream: 'text', revision: 'integer', ordinal: 'integer', recordedAtMs: 'integer' },
+  key: ['deliveryId', 'attempt', 'stream', 'revision', 'ordinal'],
+  historyBy: 'recordedAtMs',
+};
+
+const transcriptsRecorded: TranscriptsRecorded['type'] = 'WebhookTranscriptsRecorded';
+
+/** Where to find the transcripts of a delivery. Their text stays in the log, whose days are dropped whole. */
+export const transcriptProjection: Projection = {
+  name: 'transcripts',
+  version: 1,
+  prefixes: [prefixOf('transcript')],
+  tables: [transcriptTable],
+  apply(event, rows) {
+    if (event.type !== transcriptsRecorded) throw new TypeError(`${event.type} at ${event.position} is no event of ${event.stream}`);
+    const { data, stream, revision, recordedAt } = stored<TranscriptsRecorded>(event);
+    data.transcripts.forEach(({ deliveryId, attempt }, ordinal) => {
+      rows.put(transcriptTable, { deliveryId, attempt, stream, revision, ordinal, recordedAtMs: recordedAt });
+    });
+  },
+};

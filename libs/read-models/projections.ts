@@ -1,0 +1,20 @@
+import { apiKeyProjection } from '#access';
+import { approvalPolicyProjection, approvalProjection } from '#approvals';
+import { deliveryProjection, transcriptProjection } from '#deliveries';
+import type { Projection } from '#kernel';
+import { eventProjection, missedProjection } from '#publishing';
+import { subscriptionProjection } from '#subscriptions';
+import { commandProjection } from './commands.ts';
+
+/** Everything that folds the log into read models. */
+export const projections: readonly Projection[] = [
+  subscriptionProjection,
+  deliveryProjection,
+  transcriptProjection,
+  eventProjection,
+  missedProjection,
+  approvalProjection,
+  approvalPolicyProjection,
+  apiKeyProjection,
+  commandProjection,
+];
