@@ -73,7 +73,7 @@ export async function passGate(world: World, aggregates: Aggregates, gate: GateC
   if (first.usable !== undefined) return first.usable;
   // A named approval is read from its stream; only the index can be late.
   if (request.approvalId !== undefined) return refuseUse(gate, bound, first.judged, state);
-  await world.approvals.caughtUp(await gate.head(), indexWaitMs);
+  await world.caughtUp(await gate.head(), indexWaitMs);
   const second = await lookForUsable(world, aggregates, gate, binding);
   return second.usable ?? refuseUse(gate, bound, second.judged, state);
 }

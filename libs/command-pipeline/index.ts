@@ -1,1 +1,12 @@
+export { type Aggregates, createAggregates, type Fold, type Loaded, type StoredReceipt } from './aggregate.ts';
+export { readClaim } from './claim.ts';
+export { boundNow } from './commands/approvals.ts';
+export { deliveryFold } from './commands/deliveries.ts';
+export { commandDefinitions, gateableDefinition } from './commands/index.ts';
+export { subscriptionFold } from './commands/subscriptions.ts';
+export { type Fence, fence } from './fence.ts';
+export { approvalFold, loadApproval, loadPolicy, policyFold } from './gate.ts';
+export { createCommandPipeline } from './pipeline.ts';
 export { type Caller, type CommandAnswer, type CommandPipeline, type CommandRequest, type DryRunAnswer } from './port.ts';
+export { type EventToPublish, type Origin, publishEvent, type Published, type Publisher } from './publish.ts';
+export { type ApprovalIndex, type Directory, type World } from './world.ts';

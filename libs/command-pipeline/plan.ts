@@ -4,6 +4,7 @@ import type { Attempt } from './attempt.ts';
 import type { Context, Decided, MadeSecret } from './definition.ts';
 import { type Consumption, passGate } from './gate.ts';
 import { eventIdOf } from './identity.ts';
+import type { Caller } from './port.ts';
 import type { World } from './world.ts';
 
 /** What a try has decided and is about to write. */
@@ -39,6 +40,9 @@ export interface Gated {
 
 const open: Gated = { consumptions: [], overridden: false };
 
+/** Otherwise a policy that nobody can meet any more would lock its own repair. */
+const mayOverride = (caller: Caller, commandType: string): boolean => caller.isRoot && commandType === 'SetApprovalPolicy';
+
 /** Every gate the command passes in this state; sagas are exempt by where they run, never by what they claim. */
 export async function passGates(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, nowMs: number): Promise<Gated | Refusal> {
   const { request, definition, resourceId } = attempt;
@@ -49,7 +53,7 @@ export async function passGates(world: World, aggregates: Aggregates, attempt: A
     const incarnation = definition.incarnation(loaded.state);
     const found = await passGate(world, aggregates, { request, commandType, resourceId, idMember: definition.idMember, incarnation, loaded, nowMs, head: () => world.store.head() });
     if (found === undefined) continue;
-    if (isRefusal(found)) return caller.isRoot && commandType === 'SetApprovalPolicy' ? { ...open, overridden: true } : found;
+    if (isRefusal(found)) return mayOverride(caller, commandType) ? { ...open, overridden: true } : found;
     consumptions.push(found);
   }
   return { consumptions, overridden: false };

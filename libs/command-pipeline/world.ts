@@ -8,8 +8,6 @@ export interface ApprovalIndex {
   candidates(site: Site, commandType: string, resourceId: string): Promise<readonly string[]>;
   /** Ids of the requester's open approvals for this command type on this resource. */
   openRequests(site: Site, commandType: string, resourceId: string, requester: Principal): Promise<readonly string[]>;
-  /** Resolves when the index has seen the position, or after `timeoutMs`. */
-  caughtUp(position: Position, timeoutMs: number): Promise<void>;
 }
 
 /** Who holds keys. */
@@ -27,6 +25,8 @@ export interface World {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly approvals: ApprovalIndex;
+  /** Resolves when this process's read models have seen the position, or after `timeoutMs`. */
+  readonly caughtUp: (position: Position, timeoutMs: number) => Promise<void>;
   readonly directory: Directory;
   /** Early answer on a target URL: a refusal `target-url-refused`, or undefined. */
   readonly refuseTarget: (url: string) => Promise<Refusal | undefined>;

@@ -1,4 +1,4 @@
-import { type Stored } from '#kernel';
+import type { Position, Stored } from '#kernel';
 import type { PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
 
 /** A replaced secret that is still sent beside the new one until `graceUntilMs`. */
@@ -13,6 +13,8 @@ interface Existing extends SubscriptionSettings {
   readonly previousSecret: GraceSecret | null;
   /** Every version this incarnation ever named: what a purge shreds. */
   readonly secretVersionIds: readonly string[];
+  /** Where it was last deleted, also when it was restored since: deliveries that were open then stay cancelled. */
+  readonly lastDeletedPosition: Position | null;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
@@ -42,7 +44,7 @@ export function evolveSubscription(state: SubscriptionState, event: Stored<Subsc
     case 'WebhookSubscriptionSecretRotated':
       return rotated(updated, event.data);
     case 'WebhookSubscriptionDeleted':
-      return deleted(live(updated), event.recordedAt, Date.parse(event.data.purgeAt));
+      return { ...deleted(live(updated), event.recordedAt, Date.parse(event.data.purgeAt)), lastDeletedPosition: event.position };
     case 'WebhookSubscriptionRestored':
       return restored(updated);
     case 'WebhookSubscriptionPurged':
@@ -58,6 +60,7 @@ function created(event: Stored<Extract<SubscriptionEvent, { type: 'WebhookSubscr
     secret,
     previousSecret: null,
     secretVersionIds: [secret.versionId],
+    lastDeletedPosition: null,
     createdAtMs: event.recordedAt,
     updatedAtMs: event.recordedAt,
   };

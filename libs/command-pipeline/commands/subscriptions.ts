@@ -1,0 +1,141 @@
+import { isRefusal, type JsonObject } from '#kernel';
+import { formatSigningSecret } from '#secret-vault';
+import {
+  decideSubscription,
+  defaultGraceSeconds,
+  type DeliveryMode,
+  evolveSubscription,
+  initialSubscription,
+  parsePattern,
+  type PauseReason,
+  type ProposedSecret,
+  type SubscriptionCommand,
+  type SubscriptionEvent,
+  type SubscriptionState,
+} from '#subscriptions';
+import type { CommandDefinition, Context, Decided, MadeSecret } from '../definition.ts';
+import { numberOr, text, textOr } from '../payload.ts';
+import { proposeSecret } from './secret-reference.ts';
+
+type SubscriptionDefinition = CommandDefinition<SubscriptionState, Prepared, SubscriptionEvent>;
+
+/** A command, and what the creation event of a new subscription will be called. */
+interface Prepared {
+  readonly command: SubscriptionCommand;
+  readonly firstEventId: string;
+}
+
+export const subscriptionFold = { initialState: initialSubscription, evolve: evolveSubscription };
+
+const prepared = ({ firstEventId }: Context, command: SubscriptionCommand): Prepared => ({ command, firstEventId });
+
+/** What every command on a subscription shares. */
+const onSubscription = {
+  category: 'webhooksubscription',
+  idMember: 'webhookSubscriptionId',
+  fold: () => subscriptionFold,
+  incarnation: (state: SubscriptionState) => (state.status === 'NONE' ? 'NONE' : state.incarnation),
+  decide: (state: SubscriptionState, { command, firstEventId }: Prepared): Decided<SubscriptionEvent> => {
+    const decision = decideSubscription(state, command);
+    if (isRefusal(decision)) return decision;
+    const { events, result, secret } = decision;
+    return secret === undefined ? { events, result } : { events, result, made: madeSecret(command.id, state.status === 'NONE' ? firstEventId : state.incarnation, secret) };
+  },
+} as const;
+
+const madeSecret = (subscriptionId: string, incarnation: string, { version, key, generated }: ProposedSecret): MadeSecret =>
+  key === null ? { reveal: null } : { reveal: generated ? formatSigningSecret(key) : null, seal: { subscriptionId, incarnation, versionId: version.versionId, key } };
+
+/** An upsert that changes the status needs what Pause or Resume needs. */
+function upsertGates(state: SubscriptionState, payload: JsonObject): readonly string[] {
+  const status = payload['status'];
+  if ((state.status !== 'ACTIVE' && state.status !== 'PAUSED') || state.status === status) return ['UpsertWebhookSubscription'];
+  return ['UpsertWebhookSubscription', status === 'PAUSED' ? 'PauseWebhookSubscription' : 'ResumeWebhookSubscription'];
+}
+
+const upsert: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'UpsertWebhookSubscription',
+  idPrefix: 'whs',
+  gates: upsertGates,
+  prepare: async (context) => {
+    const { request, resourceId, world } = context;
+    const { payload } = request;
+    const targetUrl = text(payload, 'targetUrl');
+    const refusal = await world.refuseTarget(targetUrl);
+    if (refusal !== undefined) return refusal;
+    const secret = await proposeSecret(context, text(payload, 'signingSecretRef'));
+    if (isRefusal(secret)) return secret;
+    const settings = { eventPattern: normalPattern(text(payload, 'eventPattern')), targetUrl, deliveryMode: text(payload, 'deliveryMode') as DeliveryMode, description: textOr(payload, 'description', null) };
+    return prepared(context, { do: 'upsert', id: resourceId, settings, status: text(payload, 'status') as 'ACTIVE' | 'PAUSED', secret });
+  },
+  settle: dispatcherSees,
+};
+
+/** One spelling for patterns that mean the same: no blanks, no item twice. */
+function normalPattern(pattern: string): string {
+  const globs = parsePattern(pattern);
+  return 'malformed' in globs ? pattern : globs.join(',');
+}
+
+const pause: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'PauseWebhookSubscription',
+  gates: () => ['PauseWebhookSubscription'],
+  prepare: async (context) => {
+    const { request, resourceId } = context;
+    // Only sagas give another reason; over HTTP the member does not exist.
+    const reason = request.caller === null ? (textOr(request.payload, 'reason', 'requested') as PauseReason) : 'requested';
+    return await Promise.resolve(prepared(context, { do: 'pause', id: resourceId, reason }));
+  },
+  settle: dispatcherSees,
+};
+
+const resume: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'ResumeWebhookSubscription',
+  gates: () => ['ResumeWebhookSubscription'],
+  prepare: (context) => Promise.resolve(prepared(context, { do: 'resume', id: context.resourceId })),
+};
+
+const remove: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'DeleteWebhookSubscription',
+  gates: () => ['DeleteWebhookSubscription'],
+  prepare: (context) => Promise.resolve(prepared(context, { do: 'delete', id: context.resourceId, nowMs: context.nowMs })),
+  settle: dispatcherSees,
+};
+
+const restore: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'RestoreWebhookSubscription',
+  gates: () => ['RestoreWebhookSubscription'],
+  prepare: (context) => Promise.resolve(prepared(context, { do: 'restore', id: context.resourceId, nowMs: context.nowMs })),
+};
+
+const rotate: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'RotateWebhookSubscriptionSecret',
+  gates: () => ['RotateWebhookSubscriptionSecret'],
+  prepare: async (context) => {
+    const { request, resourceId, nowMs } = context;
+    const secret = await proposeSecret(context, textOr(request.payload, 'signingSecretRef', 'managed'));
+    if (isRefusal(secret)) return secret;
+    return prepared(context, { do: 'rotate', id: resourceId, nowMs, graceSeconds: numberOr(request.payload, 'graceSeconds', defaultGraceSeconds), secret });
+  },
+};
+
+/** The lifecycle saga's: no caller can send it. */
+const purge: SubscriptionDefinition = {
+  ...onSubscription,
+  type: 'PurgeWebhookSubscription',
+  prepare: (context) => Promise.resolve(prepared(context, { do: 'purge', id: context.resourceId, nowMs: context.nowMs })),
+};
+
+/** The answer to a pause or a delete goes out when no attempt starts after it. */
+async function dispatcherSees({ world, request, resourceId }: Omit<Context, 'firstEventId'>, _loaded: unknown, { result }: { readonly result: JsonObject }): Promise<undefined> {
+  const status = result['status'];
+  if (typeof status === 'string' && status !== 'ACTIVE') await world.dispatcherHasSeen(request.site, resourceId, status);
+}
+
+export const subscriptionCommands = [upsert, pause, resume, remove, restore, rotate, purge] as const;
