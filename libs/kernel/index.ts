@@ -1,4 +1,5 @@
 export { type Actor, type ActorType, actorTypes, formatPrincipal, isPrincipalId, parsePrincipal, type Principal, samePrincipal } from './actor.ts';
+export { type Announcement, type Announcements } from './announcement.ts';
 export { base32 } from './base32.ts';
 export { type Accepted, type Decider, type Decision, isRefusal, type Refusal, refuse } from './decider.ts';
 export { formatUuid, hmacSha256Hex, sha256, sha256Hex, uuidBytes, uuidV5 } from './digest.ts';
@@ -11,8 +12,8 @@ export { type Clock, type Ids, sleep } from './ports.ts';
 export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
 export { type AnyTable, type Cell, type ColumnType, domainEvent, type Projection, resourceOf, type Rows, type Table } from './projection.ts';
 export { isLedgerEvent, type LedgerEvent, type Receipt } from './receipt.ts';
-export { type Cause, causedBy, type CommandOutput, type CreateOutput, outputId, type Reaction, type Saga, type SagaInput, type TombstoneOutput } from './saga.ts';
+export { type Cause, causedBy, type CommandOutput, type CreateOutput, type OpenInstances, outputId, type Reaction, type Saga, type SagaInput, type TombstoneOutput } from './saga.ts';
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
-export { type Category, eventStream, parseStream, prefixOf, streamOf } from './streams.ts';
+export { type Category, eventStream, parseStream, placeOf, prefixOf, streamOf } from './streams.ts';
 export { formatInstant, parseDuration, parseInstant } from './time.ts';

@@ -36,6 +36,13 @@ export function parseStream(stream: string): { category: string; site: Site; id:
   return { category, site: { tenant, environment }, id };
 }
 
+/** The site and id that a resource's stream name says. Throws when the name is of another form. */
+export function placeOf(stream: string): { readonly site: Site; readonly id: string } {
+  const parsed = parseStream(stream);
+  if (parsed === undefined) throw new TypeError(`${stream} is no resource's stream`);
+  return parsed;
+}
+
 /**
  * The stream of a published event. Its id is 1–255 visible ASCII of the publisher's choice; one that is not a safe
  * stream name (or looks like a hashed one) stands there as its hash.
