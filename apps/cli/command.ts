@@ -1,0 +1,186 @@
+import { type Actor, type ActorType, newId, type Principal, type Site } from '#kernel';
+import { type Flags, optional, repeated, required, type Values } from './flags.ts';
+import { actorType, key, name, principalId, principals } from './forms.ts';
+import { type Answer, NoAnswer, ProblemAnswer } from './http.ts';
+import { UsageError } from './io.ts';
+import { type JsonRecord, type Members, recordOf, textOf, writeJson } from './json.ts';
+import type { View } from './output.ts';
+import type { Session } from './session.ts';
+import { factsOf, type Look, sheet } from './table.ts';
+import { type Part, verb } from './verb.ts';
+
+/** The flags that say where. */
+export const siteFlags = {
+  tenant: required('--tenant <id>', name, 'the tenant; else the one of the profile’s site'),
+  environment: optional('--environment <id>', name, 'the environment; else the profile’s, else production'),
+};
+
+const asked = {
+  onBehalfOf: repeated('--on-behalf-of <TYPE:ID>', principals, 'for whom the actor acts, nearest first'),
+  idempotencyKey: optional('--idempotency-key <key>', key, 'makes a retry safe: the same key takes effect at most once; generated and printed when omitted'),
+};
+
+/** The common flags of every command. */
+export const commandFlags = {
+  ...siteFlags,
+  actorType: required('--actor-type <type>', actorType, 'who acts: USER, SYSTEM, CONNECTOR, AGENT or SERVICE; else the profile’s actor'),
+  actorId: required('--actor-id <id>', principalId, 'the id of who acts; else the profile’s actor'),
+  ...asked,
+};
+
+/** The same where the actor is usually the API key's own. */
+export const administrationFlags = {
+  ...siteFlags,
+  actorType: optional('--actor-type <type>', actorType, 'who acts; else the profile’s actor, else the API key’s own'),
+  actorId: optional('--actor-id <id>', principalId, 'the id of who acts'),
+  ...asked,
+};
+
+/** The values of the flags that every command has. */
+export interface CommonValues {
+  readonly tenant: string;
+  readonly environment: string | undefined;
+  readonly actorType: ActorType | undefined;
+  readonly actorId: string | undefined;
+  readonly onBehalfOf: readonly (readonly Principal[])[];
+  readonly idempotencyKey: string | undefined;
+}
+
+/** What one verb adds to the common flags. */
+export interface Asked {
+  readonly payload: Members;
+  readonly approvalId?: string | undefined;
+  readonly expectedRevision?: number | undefined;
+  /** Where another flag gives the key too: a published event's own id. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** One command on its way, with all that is needed to say how to repeat it. */
+export interface Sent extends Asked {
+  readonly commandType: string;
+  readonly site: Site;
+  readonly actor: Actor;
+  readonly key: string;
+}
+
+/** A command and what it came to. */
+export interface Done {
+  readonly sent: Sent;
+  readonly answer: Answer;
+}
+
+/** A command that got a refusal or no answer. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed';
+  override readonly cause: ProblemAnswer | NoAnswer;
+  readonly sent: Sent;
+  constructor(cause: ProblemAnswer | NoAnswer, sent: Sent) {
+    super(cause.message);
+    this.cause = cause;
+    this.sent = sent;
+  }
+}
+
+export const siteOf = ({ tenant, environment = 'production' }: { readonly tenant: string; readonly environment: string | undefined }): Site => ({ tenant, environment });
+
+/** Sends one command. Its idempotency key is printed before, when it is ours, so that it survives whatever happens next. */
+export async function send(session: Session, commandType: string, values: CommonValues, asked: Asked): Promise<Done> {
+  const actor = await actorOf(session, values);
+  const given = values.idempotencyKey ?? asked.idempotencyKey;
+  const key = given ?? newId(commandType === 'PublishEvent' ? 'evt' : 'req', session.io.clock.now(), session.io.ids);
+  const sent: Sent = { ...asked, commandType, site: siteOf(values), actor, key };
+  if (given === undefined) session.output.note(`Idempotency key: ${key}`);
+  try {
+    return { sent, answer: await session.ask({ method: 'POST', path: `/api/commands/${commandType}`, headers: { 'idempotency-key': key }, body: bodyOf(sent) }) };
+  } catch (error) {
+    throw error instanceof ProblemAnswer || error instanceof NoAnswer ? new CommandFailed(error, sent) : error;
+  }
+}
+
+function bodyOf({ site, actor, approvalId, expectedRevision, payload }: Sent): string {
+  const { type, id, onBehalfOf } = actor;
+  return writeJson({ ...site, actor: { type, id, onBehalfOf: onBehalfOf?.map(written) }, approvalId, expectedRevision, payload });
+}
+
+/** A principal as it stands in a body. */
+export const written = ({ type, id }: Principal): Members => ({ type, id });
+
+async function actorOf(session: Session, { actorType, actorId, onBehalfOf }: CommonValues): Promise<Actor> {
+  const chain = onBehalfOf.flat();
+  return { ...(await principalOf(session, actorType, actorId)), ...(chain.length === 0 ? {} : { onBehalfOf: chain }) };
+}
+
+async function principalOf(session: Session, type: ActorType | undefined, id: string | undefined): Promise<Principal> {
+  if (type !== undefined && id !== undefined) return { type, id };
+  if (type !== undefined || id !== undefined) throw new UsageError(['--actor-type and --actor-id go together: give both or none']);
+  return ownActor(session);
+}
+
+/** The actor of the API key: the one it is bound to, or its default. */
+export async function ownActor(session: Session): Promise<Principal> {
+  const { body } = await session.ask({ method: 'GET', path: '/api/whoami' });
+  const actor = recordOf(body, 'actor') ?? recordOf(body, 'defaultActor');
+  const type = textOf(actor, 'type');
+  const id = textOf(actor, 'id');
+  if (type === undefined || id === undefined) throw new UsageError(['the API key has no actor of its own: give --actor-type and --actor-id']);
+  return { type: type as ActorType, id };
+}
+
+/** A verb that is one command. `flags` are its own; the common ones are added. */
+interface CommandVerb<F extends Flags> {
+  readonly name: string;
+  readonly commandType: string;
+  readonly summary: string;
+  readonly details?: string;
+  readonly examples: readonly string[];
+  readonly flags: F;
+  ask(own: Values<F>, session: Session, common: CommonValues): Asked | Promise<Asked>;
+  /** The lines of `--quiet`; the resource's id when left out. */
+  readonly essentials?: View['essentials'];
+}
+
+export const commandVerb = <F extends Flags>(of: CommandVerb<F>): Part => commandVerbWith(commandFlags, of);
+
+/** A command verb for administrators, whose actor is the key's own unless another is named. */
+export const administrationVerb = <F extends Flags>(of: CommandVerb<F>): Part => commandVerbWith(administrationFlags, of);
+
+function commandVerbWith<F extends Flags>(common: typeof commandFlags | typeof administrationFlags, of: CommandVerb<F>): Part {
+  return verb<Flags>({
+    ...of,
+    flags: { ...of.flags, ...common },
+    run: async (session, values) => {
+      // They were read by both specifications together, which the type of a spread of a generic one can't say.
+      const commons = values as unknown as CommonValues;
+      const own = Object.fromEntries(Object.keys(of.flags).map((name) => [name, values[name]])) as Values<F>;
+      report(session, await send(session, of.commandType, commons, await of.ask(own, session, commons)), of.essentials);
+    },
+  });
+}
+
+/** Prints what a command came to. */
+export function report(session: Session, { answer, sent }: Done, essentials: View['essentials'] = idOf): void {
+  session.output.answer(answer, { essentials, table: (body, look) => sheet(look, commandFacts(look, body, sent.key)) });
+  const { body } = answer;
+  const replayed = body['replayed'] === true;
+  if (secretOf(body).length > 0 && session.output.format === 'table') session.output.note('The secret is shown this once and can’t be read again: keep it now.');
+  if (replayed) session.output.note('This idempotency key was used before: above is what it came to then. It had no further effect, and a secret is never shown twice.');
+}
+
+export const idOf = (body: JsonRecord): readonly string[] => [textOf(body, 'resourceId') ?? ''];
+
+/** The secret of an answer, when it is shown. */
+export const secretOf = (body: JsonRecord): readonly string[] => {
+  const secret = textOf(recordOf(body, 'result'), 'secret');
+  return secret === undefined ? [] : [secret];
+};
+
+function commandFacts(look: Look, body: JsonRecord, key: string): readonly (readonly [string, string])[] {
+  const { commandType, resourceId, outcome, revision, position } = body;
+  const result = Object.entries(recordOf(body, 'result') ?? {}).filter(([, value]) => value !== resourceId);
+  return [
+    ...factsOf(look, { command: commandType, resource: resourceId, outcome }),
+    ...factsOf(look, Object.fromEntries(result)),
+    ...factsOf(look, { revision, position }),
+    ['Idempotency key', key],
+  ];
+}

@@ -1,0 +1,135 @@
+import type { Secret } from '#kernel';
+import type { Io } from './io.ts';
+import { isRecord, type JsonRecord } from './json.ts';
+
+export interface Server {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly apiKey: Secret | undefined;
+}
+
+export interface Request {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON text. */
+  readonly body?: string;
+}
+
+export interface Answer {
+  /** As it came. */
+  readonly text: string;
+  readonly body: JsonRecord;
+}
+
+/** The server refused: a problem of RFC 9457, or whatever else stood in the answer. */
+export class ProblemAnswer extends Error {
+  override readonly name = 'ProblemAnswer';
+  readonly status: number;
+  readonly problem: JsonRecord;
+  readonly retryAfter: string | undefined;
+  constructor(status: number, problem: JsonRecord, retryAfter: string | undefined) {
+    super(`the server answered ${status}`);
+    this.status = status;
+    this.problem = problem;
+    this.retryAfter = retryAfter;
+  }
+
+  /** The last part of the problem's type: the name of the case. */
+  get slug(): string {
+    const type = this.problem['type'];
+    return typeof type === 'string' ? (type.split('/').at(-1) ?? '') : '';
+  }
+}
+
+/** No usable answer. `mayHaveArrived` is false when it is certain that the server never got the request. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+  readonly mayHaveArrived: boolean;
+  constructor(message: string, mayHaveArrived: boolean) {
+    super(message);
+    this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
+/**
+ * One request, sent once: whether to repeat it is the caller's to decide, because only a repetition under the same
+ * idempotency key is safe. Throws ProblemAnswer for every status but 2xx, NoAnswer when there is no answer of ours.
+ */
+export async function request(io: Io, server: Server, { method, path, query = {}, headers = {}, body }: Request): Promise<Answer> {
+  const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]));
+  const url = `${server.url}${path}${asked.length === 0 ? '' : `?${asked.join('&')}`}`;
+  const timeout = AbortSignal.timeout(io.requestTimeoutMs);
+  let response: Response;
+  let text: string;
+  try {
+    response = await io.fetch(url, {
+      method,
+      headers: {
+        accept: 'application/json, application/problem+json',
+        'user-agent': `kf/${io.version}`,
+        ...(server.apiKey === undefined ? {} : { authorization: `Bearer ${server.apiKey.reveal()}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body }),
+      // A redirect could carry the key elsewhere, and would turn a POST into a GET.
+      redirect: 'manual',
+      signal: AbortSignal.any([timeout, io.signal]),
+    });
+    text = await response.text();
+  } catch (error) {
+    throw noAnswer(io, server, timeout, error);
+  }
+  return read(server, response, text);
+}
+
+function read(server: Server, response: Response, text: string): Answer {
+  const body = parse(text);
+  if (!response.ok) {
+    if (isRecord(body)) throw new ProblemAnswer(response.status, body, response.headers.get('retry-after') ?? undefined);
+    throw new NoAnswer(`${server.url} answered ${response.status} ${response.statusText}, and not in a form this client knows${redirection(response)}`, response.status >= 500);
+  }
+  if (!isRecord(body)) throw new NoAnswer(`${server.url} answered ${response.status}, but not with JSON: is it a Countersign server?`, true);
+  return { text: text.trimEnd(), body };
+}
+
+const redirection = (response: Response): string => {
+  const location = response.headers.get('location');
+  return location === null ? '' : `: it points to ${location}; give the address itself with --server`;
+};
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function noAnswer(io: Io, server: Server, timeout: AbortSignal, error: unknown): NoAnswer {
+  if (io.signal.aborted) return new NoAnswer('interrupted before the answer came', true);
+  if (timeout.aborted) return new NoAnswer(`no answer from ${server.url} within ${io.requestTimeoutMs / 1_000} s`, true);
+  const code = causeOf(error);
+  const certain = neverSent.find(([pattern]) => pattern.test(code));
+  if (certain !== undefined) return new NoAnswer(`can't reach ${server.url}: ${certain[1]} (${code})`, false);
+  return new NoAnswer(`the connection to ${server.url} broke${code === '' ? '' : ` (${code})`}`, true);
+}
+
+/** What is known to happen before anything is sent, and what to do about it. */
+const neverSent: readonly (readonly [RegExp, string])[] = [
+  [/^ECONNREFUSED$/, 'nothing listens there. Is the server running? Start it with: npm start'],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, 'the name can’t be resolved'],
+  [/^(EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/, 'there is no way to it'],
+  [/CERT|^ERR_TLS|^ERR_SSL|^UNABLE_TO_/, 'its TLS certificate is not accepted'],
+];
+
+/** The code of what `fetch` failed with; of the first attempt when a name has several addresses. */
+function causeOf(error: unknown): string {
+  const cause: unknown = error instanceof Error ? error.cause : undefined;
+  const first: unknown = cause instanceof AggregateError && !('code' in cause) ? cause.errors[0] : cause;
+  return isCoded(first) ? first.code : '';
+}
+
+const isCoded = (value: unknown): value is { readonly code: string } => typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string';

@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { optionOf } from './flags.ts';
+import { globalFlags } from './session.ts';
+import { exitCodes, type Part, type Running } from './verb.ts';
+import { approval } from './verbs/approval.ts';
+import { event } from './verbs/event.ts';
+import { key } from './verbs/key.ts';
+import { profile } from './verbs/profile.ts';
+import { projection, status, whoami } from './verbs/server.ts';
+import { webhook } from './verbs/webhook.ts';
+
+/** Everything `kf` can do. */
+const parts: readonly Part[] = [webhook, event, approval, key, whoami, status, projection, profile];
+
+/** The program of one run. */
+export function programFor(running: Running): Command {
+  const { io } = running;
+  const program = new Command('kf')
+    .description('Countersign: webhooks whose changes are commanded, approved, recorded and provable.')
+    .version(io.version, '-V, --version', 'print the version')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => void io.stdout.write(text), writeErr: (text) => void io.stderr.write(text), getOutHasColors: () => false, getErrHasColors: () => false })
+    .addHelpText('after', `\n${exitCodes}\n`);
+  for (const flag of Object.values(globalFlags)) program.addOption(optionOf(flag));
+  for (const part of parts) part(program, running);
+  return program;
+}

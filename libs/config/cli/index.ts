@@ -1,0 +1,1 @@
+export { type CliEnvironment, readCliEnvironment } from '../cli.ts';
