@@ -18,7 +18,7 @@ module.exports = {
     { name: 'nest-only-in-the-server', severity: 'error', from: { path: '^(libs|apps/cli)/' }, to: { path: 'node_modules/@nestjs/' } },
     { name: 'contracts-know-no-lib', severity: 'error', from: { path: '^libs/contracts/', pathNot: spec }, to: { path: '^libs/', pathNot: '^libs/(contracts|kernel)/' } },
     { name: 'sql-only-in-the-sqlite-adapters', severity: 'error', from: { pathNot: '^(libs/(event-store/sqlite|read-models)|test|bench)/' }, to: { path: 'node_modules/better-sqlite3' } },
-    { name: 'outgoing-http-only-in-the-sender', severity: 'error', from: { path: '^(libs|apps/server)/', pathNot: `^libs/webhook-sender/|${spec}` }, to: { path: ['node_modules/undici/', '^(node:)?(https|http2)$'] } },
+    { name: 'outgoing-http-only-in-the-sender', severity: 'error', from: { path: '^(libs|apps/server)/', pathNot: `^libs/webhook-sender/|${spec}` }, to: { path: ['node_modules/undici/', '^(node:)?(http|https|http2|net|tls|dgram)$'], dependencyTypesNot: ['type-only'] } },
     { name: 'clients-know-the-contract-only', severity: 'error', from: { path: '^apps/cli/', pathNot: spec }, to: { path: '^(libs|apps)/', pathNot: '^apps/cli/|^libs/(contracts|kernel|config)/|^libs/webhook-sender/signing' } },
     { name: 'libs-know-no-app', severity: 'error', from: { path: '^libs/' }, to: { path: '^apps/' } },
     { name: 'production-imports-no-tests', severity: 'error', from: { path: '^(libs|apps)/', pathNot: spec }, to: { path: '^(test|bench)/' } },
@@ -27,6 +27,7 @@ module.exports = {
     { name: 'no-dev-packages-in-production', severity: 'error', from: { path: '^(libs|apps)/', pathNot: spec }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] } },
   ],
   options: {
+    exclude: { path: '^test/architecture/planted/' },
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },

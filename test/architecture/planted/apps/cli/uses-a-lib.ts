@@ -1,0 +1,4 @@
+// violates: clients-know-the-contract-only
+import { count } from '#telemetry';
+
+export const counted = count;

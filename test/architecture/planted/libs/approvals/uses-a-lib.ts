@@ -1,0 +1,4 @@
+// violates: domain-imports-kernel-only
+import { count } from '#telemetry';
+
+export const counted = count;

@@ -1,0 +1,5 @@
+// violates: outgoing-http-only-in-the-sender
+import { request } from 'node:http';
+import { Agent } from 'undici';
+
+export const outgoing = [request, Agent];

@@ -1,0 +1,4 @@
+// violates: no-restricted-syntax, no-restricted-imports
+import { env } from 'node:process';
+
+export const home = [process.env['HOME'], env['HOME']];

@@ -1,0 +1,2 @@
+// violates: no-restricted-syntax
+export * from './names.ts';

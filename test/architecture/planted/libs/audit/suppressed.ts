@@ -1,0 +1,3 @@
+// violates: unused-directive
+// eslint-disable-next-line no-console
+export const quiet = 1;

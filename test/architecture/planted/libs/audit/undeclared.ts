@@ -1,0 +1,4 @@
+// violates: no-undeclared-packages
+import { satisfies } from 'semver';
+
+export const fits: unknown = satisfies;

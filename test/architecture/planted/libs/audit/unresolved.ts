@@ -1,0 +1,4 @@
+// violates: no-unresolved, no-undeclared-packages
+import { nothing } from './nowhere.ts';
+
+export const something: unknown = nothing;

@@ -1,0 +1,4 @@
+// violates: production-imports-no-tests
+import { support } from '../../test/support/support.ts';
+
+export const supported = support;

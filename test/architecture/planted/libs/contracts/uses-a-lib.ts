@@ -1,0 +1,4 @@
+// violates: contracts-know-no-lib
+import { count } from '#telemetry';
+
+export const counted = count;

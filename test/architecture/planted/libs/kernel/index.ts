@@ -1,0 +1,1 @@
+export { readNow } from './reads-the-disk.ts';
