@@ -14,8 +14,8 @@ export interface ResolverOptions {
   /** How many names are asked for at once; others wait their turn. */
   readonly maxInFlight?: number;
   readonly hostsFile?: string;
-  /** One query to the name servers, to be given up when the signal aborts. */
-  readonly query?: (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** `address` or `address:port`, instead of the system's. */
+  readonly nameServers?: readonly string[];
 }
 
 const hostsFileOfPlatform = process.platform === 'win32' ? 'C:\\Windows\\System32\\drivers\\etc\\hosts' : '/etc/hosts';
@@ -26,7 +26,7 @@ const hostsFileOfPlatform = process.platform === 'win32' ? 'C:\\Windows\\System3
  * at the same time share one lookup; nothing is remembered after it.
  */
 export function createResolver(options: ResolverOptions): Resolve {
-  const { clock, timeoutMs = 5_000, maxInFlight = 256, hostsFile = hostsFileOfPlatform, query = queryNameServers } = options;
+  const { clock, timeoutMs = 5_000, maxInFlight = 256, hostsFile = hostsFileOfPlatform, nameServers } = options;
   const inFlight = new Map<string, Promise<readonly string[]>>();
   const waiting: (() => void)[] = [];
   let running = 0;
@@ -39,7 +39,7 @@ export function createResolver(options: ResolverOptions): Resolve {
     try {
       // Many machines have no hosts file, or none that we may read: then it lists nothing.
       const listed = addressesInHosts(await readFile(hostsFile, 'utf8').catch(() => ''), name);
-      return listed.length > 0 ? listed : await query(name, deadline.signal);
+      return listed.length > 0 ? listed : await queryNameServers(name, nameServers, deadline.signal);
     } finally {
       cancel();
       const next = waiting.shift();
@@ -67,8 +67,9 @@ export function addressesInHosts(text: string, name: string): string[] {
 }
 
 /** A and AAAA together; one of them failing is no failure while the other answers. */
-async function queryNameServers(name: string, signal: AbortSignal): Promise<readonly string[]> {
+async function queryNameServers(name: string, nameServers: readonly string[] | undefined, signal: AbortSignal): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 1_500, tries: 2 });
+  if (nameServers !== undefined) resolver.setServers(nameServers);
   const cancel = (): void => resolver.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   try {
