@@ -1,5 +1,8 @@
+export { deliveryAnnouncements } from './announcements.ts';
 export { wireBody } from './body.ts';
 export { type AttemptOutcome, type DeadLetterReason, type DeliveryEvent } from './events.ts';
+export { type FannedOut, type Receiver, type ScheduledDelivery, scheduleDelivery } from './fan-out.ts';
+export { defaultSustainedFailureMs, type Failing, subscriptionHealth } from './health-saga.ts';
 export { type AttemptRow, attemptTable, deliveryProjection, type DeliveryRow, deliveryTable, type PurgeRow, purgeTable, type SubscriptionHealthRow, subscriptionHealthTable } from './projection.ts';
 export { decideReplay, type ReplayDecision, replayDecider, type ReplayDelivery } from './replay.ts';
 export { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, maxAttempts, maxRetryAfterMs, maxRetryDelayMs, parseRetrySchedule, type RetrySchedule } from './retry.ts';
