@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -52,7 +52,7 @@ const isDependencyRule = (rules: ReadonlySet<string>) => (entry: string): boolea
 describe('the direction of dependencies', () => {
   let found: Cruise;
   beforeAll(async () => {
-    found = await cruise(root, ['apps', 'libs', 'test', 'bench']);
+    found = await cruise(root, ['apps', 'libs', 'test', 'bench'].filter((folder) => existsSync(join(root, folder))));
   }, patience);
 
   it('holds in the whole tree', () => {

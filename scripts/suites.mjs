@@ -1,0 +1,32 @@
+// A jest reporter: one line per suite at the end, with what it left out and why. A test that this machine can't run says
+// in its own name what is missing, so the names of what was skipped are the reasons.
+export default class Suites {
+  #write;
+
+  constructor(_globalConfig, { write = (text) => process.stderr.write(text) } = {}) {
+    this.#write = write;
+  }
+
+  onRunComplete(_contexts, { testResults }) {
+    const suites = Map.groupBy(testResults, nameOf);
+    for (const [name, files] of [...suites].sort(([a], [b]) => a.localeCompare(b))) this.#write(`${lineOf(name, files)}\n`);
+  }
+}
+
+const nameOf = ({ displayName }) => displayName?.name ?? 'tests';
+const sum = (files, count) => files.reduce((total, file) => total + count(file), 0);
+
+function lineOf(name, files) {
+  const passed = sum(files, (file) => file.numPassingTests);
+  const failed = sum(files, (file) => file.numFailingTests + (file.testExecError ? 1 : 0));
+  const reasons = new Map();
+  for (const { testResults = [] } of files) {
+    for (const { status, ancestorTitles, title } of testResults) {
+      if (status !== 'pending' && status !== 'todo') continue;
+      const reason = ancestorTitles.join(', ') || title;
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
+  }
+  const leftOut = reasons.size === 0 ? 'nothing' : [...reasons].map(([reason, tests]) => `${tests} (${reason})`).join('; ');
+  return `${name}: ${passed} passed, ${failed} failed, left out: ${leftOut}`;
+}
