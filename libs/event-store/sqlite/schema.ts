@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { isSqliteError } from './sqlite-error.ts';
 
 export const logVersion = 1;
 
@@ -51,7 +52,7 @@ export function openLog(file: string): Opened {
     tune(database);
     return { database };
   } catch (error) {
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) return closed(database, { refused: 'in-use' });
+    if (isSqliteError(error) && error.code.startsWith('SQLITE_BUSY')) return closed(database, { refused: 'in-use' });
     database.close();
     throw error;
   }

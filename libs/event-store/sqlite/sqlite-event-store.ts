@@ -25,6 +25,8 @@ export type CommitMeasure = Commit;
 export interface SqliteEventStoreOptions {
   /** The folder of the log (`events.db`); made with mode 0700 when missing. One process at a time holds it. */
   readonly dataDir: string;
+  /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
+  readonly recentEvents?: number;
   readonly onCommit?: (commit: CommitMeasure) => void;
   /**
    * Called once when it is not known whether the last commit is on disk (a failed fsync) or the storage thread died.
@@ -42,7 +44,7 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
   const dataDir = resolvePath(options.dataDir);
   const { worker, head } = await startStorageThread(prepareDataDir(dataDir), dataDir);
   const growth = new Growth();
-  const tail = new Tail(head);
+  const tail = new Tail(head, options.recentEvents ?? 8192);
   let announced = head;
   const link = new StorageLink(worker, {
     onAnswers: (commit) => {

@@ -1,6 +1,7 @@
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { judgeAppend } from '../verdict.ts';
 import type { Answer, AppendRequest, Read, ReadAllRequest, ReadStreamRequest } from './protocol.ts';
+import { isSqliteError } from './sqlite-error.ts';
 
 /** Bounds of one read of the log: characters of data in it, and positions looked through for prefixes finer than a category. */
 const readChars = 2 * 1024 * 1024;
@@ -151,7 +152,7 @@ export class SqliteLog {
     } catch (error) {
       // A full disk refuses the write itself; any other failure may come after the commit has reached the disk.
       if (isSqliteError(error) && error.code === 'SQLITE_FULL') throw this.#rolledBack(error);
-      throw new CommitInDoubt(error instanceof Error ? error.message : String(error), { cause: error });
+      throw new CommitInDoubt(String(error), { cause: error });
     }
     return result;
   }
@@ -161,8 +162,6 @@ export class SqliteLog {
     return isSqliteError(error) ? new NotWritten(`${error.message} (${error.code})`, { cause: error }) : error;
   }
 }
-
-export const isSqliteError = (error: unknown): error is Error & { code: string } => error instanceof Database.SqliteError;
 
 const isFinerThanCategory = (prefix: string): boolean => !prefix.endsWith('-') || prefix.indexOf('-') < prefix.length - 1;
 

@@ -33,7 +33,7 @@ export class StorageLink {
     this.#worker = worker;
     this.#events = events;
     worker.on('message', (report: Report) => this.#receive(report));
-    worker.on('error', (error) => this.#lose(error instanceof Error ? error.message : String(error)));
+    worker.on('error', (error) => this.#lose(String(error)));
     this.#ended = new Promise((resolve) => {
       worker.once('exit', () => {
         if (!this.#closing) this.#lose('the storage thread ended');

@@ -3,7 +3,8 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Answer, AppendRequest, Commit, OpeningRefused, ReadRequest, Report, Request, TombstoneRequest } from './protocol.ts';
 import { logVersion, openLog } from './schema.ts';
-import { CommitInDoubt, isSqliteError, NotWritten, SqliteLog } from './sqlite-log.ts';
+import { isSqliteError } from './sqlite-error.ts';
+import { CommitInDoubt, NotWritten, SqliteLog } from './sqlite-log.ts';
 
 /** Events that share one transaction, about: bounds how long the first append of a group waits for the last. */
 const eventsPerCommit = 2048;
@@ -184,7 +185,7 @@ function open(file: string): SqliteLog | OpeningRefused {
     log.scrub();
     return log;
   } catch (error) {
-    return { kind: 'refused', why: 'failed', reason: error instanceof Error ? error.message : String(error) };
+    return { kind: 'refused', why: 'failed', reason: String(error) };
   }
 }
 

@@ -2,7 +2,6 @@ import type { RecordedEvent } from '#kernel';
 import { sliceLog } from '../log-slice.ts';
 import type { EventBatch } from '../port.ts';
 
-const mostEvents = 8192;
 const mostChars = 16 * 1024 * 1024;
 
 /**
@@ -15,8 +14,10 @@ export class Tail {
   /** Everything after this position is here. */
   #from: number;
   #head: number;
+  readonly #mostEvents: number;
 
-  constructor(head: number) {
+  constructor(head: number, mostEvents: number) {
+    this.#mostEvents = mostEvents;
     this.#from = head;
     this.#head = head;
   }
@@ -29,7 +30,7 @@ export class Tail {
     this.#events.push(event);
     this.#chars += event.data.length;
     this.#head = Number(event.position);
-    if (this.#events.length > mostEvents || this.#chars > mostChars) this.#dropOlderHalf();
+    if (this.#events.length > this.#mostEvents || this.#chars > mostChars) this.#dropOlderHalf();
   }
 
   #dropOlderHalf(): void {
