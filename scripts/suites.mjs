@@ -19,14 +19,10 @@ const sum = (files, count) => files.reduce((total, file) => total + count(file),
 function lineOf(name, files) {
   const passed = sum(files, (file) => file.numPassingTests);
   const failed = sum(files, (file) => file.numFailingTests + (file.testExecError ? 1 : 0));
-  const reasons = new Map();
-  for (const { testResults = [] } of files) {
-    for (const { status, ancestorTitles, title } of testResults) {
-      if (status !== 'pending' && status !== 'todo') continue;
-      const reason = ancestorTitles.join(', ') || title;
-      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    }
-  }
-  const leftOut = reasons.size === 0 ? 'nothing' : [...reasons].map(([reason, tests]) => `${tests} (${reason})`).join('; ');
-  return `${name}: ${passed} passed, ${failed} failed, left out: ${leftOut}`;
+  const reasons = Map.groupBy(files.flatMap(leftOut), (reason) => reason);
+  const list = [...reasons].map(([reason, tests]) => `${tests.length} (${reason})`).join('; ');
+  return `${name}: ${passed} passed, ${failed} failed, left out: ${list || 'nothing'}`;
 }
+
+const leftOut = ({ testResults = [] }) =>
+  testResults.filter(({ status }) => status === 'pending' || status === 'todo').map(({ ancestorTitles, title }) => ancestorTitles.join(', ') || title);
