@@ -95,10 +95,11 @@ function step<T>(work: Promise<T>, signal: AbortSignal, codeOf: (error: unknown)
 }
 
 const codeOfConnect = (error: unknown): AttemptError => {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ECONNREFUSED') return 'connect-refused';
-  return code === 'ETIMEDOUT' ? 'timeout' : 'connect-failed';
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return codes[String(code)] ?? 'connect-failed';
 };
+
+const codes: Readonly<Record<string, AttemptError>> = { ECONNREFUSED: 'connect-refused', ECONNRESET: 'connection-reset', ETIMEDOUT: 'timeout' };
 
 function connectTcp({ host, port, addresses, signal }: { host: string; port: number; addresses: readonly string[]; signal: AbortSignal }): Promise<Socket> {
   return new Promise((resolve, reject) => {

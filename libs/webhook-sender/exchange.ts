@@ -25,7 +25,9 @@ export interface ExchangeEnd {
   /** The connection that carried it, if it came that far, and whether the request was its first. */
   readonly connection: Connection | undefined;
   readonly fresh: boolean;
+  /** On the monotonic clock, like `endedAtMs`. */
   readonly firstByteAtMs: number | undefined;
+  readonly endedAtMs: number;
 }
 
 /** One request on its way through undici. Ends exactly once; afterwards nothing of it is sent or read. */
@@ -103,7 +105,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.ended = true;
     const answered = this.#status !== 0;
     const response = answered ? { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#chunks), truncated } : null;
-    const { connection, fresh, firstByteAtMs } = { connection: this.#connection, fresh: this.#fresh, firstByteAtMs: this.#firstByteAtMs };
-    this.#onEnd({ response, error: answered ? null : error, cause, connection, fresh, firstByteAtMs });
+    const times = { firstByteAtMs: this.#firstByteAtMs, endedAtMs: this.#clock.monotonicMs() };
+    this.#onEnd({ response, error: answered ? null : error, cause, connection: this.#connection, fresh: this.#fresh, ...times });
   }
 }

@@ -61,7 +61,8 @@ export function createSender(options: SenderOptions): Sender {
         underWay.delete(exchange);
         cancelDeadline();
         request.signal?.removeEventListener('abort', abort);
-        resolveEnd(end);
+        // undici frees the connection in the next turn; a caller who goes on before that would have it open another one.
+        queueMicrotask(() => setImmediate(resolveEnd, end));
         if (underWay.size === 0) closed?.();
       });
       const abort = (): void => exchange.stop('aborted');
@@ -87,7 +88,7 @@ export function createSender(options: SenderOptions): Sender {
       const end = await exchangeOf(request, target, headers.sent, body);
       report(end, request.webhookId);
       const url = target?.url ?? withoutCredentials(request.url);
-      return transcribe({ start, endMonotonicMs: clock.monotonicMs(), url, shownHeaders: headers.shown, custom: request.headers, end });
+      return transcribe({ start, url, shownHeaders: headers.shown, custom: request.headers, end });
     },
     close: async () => {
       await new Promise<void>((allEnded) => {

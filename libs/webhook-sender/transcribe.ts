@@ -6,7 +6,6 @@ import type { AttemptResponse, AttemptTimings, AttemptTranscript } from './trans
 
 export interface TranscriptSource {
   readonly start: { readonly atMs: number; readonly monotonicMs: number };
-  readonly endMonotonicMs: number;
   readonly url: string;
   /** As shown: custom values redacted. */
   readonly shownHeaders: Readonly<Record<string, string>>;
@@ -32,14 +31,14 @@ export function transcribe(source: TranscriptSource): AttemptTranscript {
   };
 }
 
-function timingsOf({ start, endMonotonicMs, end }: TranscriptSource): AttemptTimings {
+function timingsOf({ start, end }: TranscriptSource): AttemptTimings {
   const made = end.fresh ? end.connection : undefined;
   return {
     dnsMs: tenths(made?.dnsMs),
     connectMs: tenths(made?.connectMs),
     tlsMs: tenths(made?.tlsMs),
     firstByteMs: end.firstByteAtMs === undefined ? null : tenths(end.firstByteAtMs - start.monotonicMs),
-    totalMs: Math.round((endMonotonicMs - start.monotonicMs) * 10) / 10,
+    totalMs: Math.round((end.endedAtMs - start.monotonicMs) * 10) / 10,
   };
 }
 

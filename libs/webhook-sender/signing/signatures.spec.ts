@@ -104,7 +104,7 @@ describe('a signing secret', () => {
     ['empty', 'whsec_', 'holds 0'],
   ])('is refused with a clear reason that does not repeat it: %s', (_case, text, reason) => {
     const refusal = parseSigningSecret(text);
-    expect(refusal).toMatchObject({ refused: 'validation-failed', detail: expect.stringContaining(reason) as string });
+    expect(refusal).toMatchObject({ refused: 'validation-failed', detail: expect.stringContaining(reason) });
     expect(JSON.stringify(refusal)).not.toContain(text.slice(6) || 'whsec_!');
   });
 
