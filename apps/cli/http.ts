@@ -1,4 +1,5 @@
 import type { Secret } from '#kernel';
+import { errorCode } from './error-code.ts';
 import type { Io } from './io.ts';
 import { isRecord, type JsonRecord } from './json.ts';
 
@@ -111,7 +112,7 @@ function parse(text: string): unknown {
 function noAnswer(io: Io, server: Server, timeout: AbortSignal, error: unknown): NoAnswer {
   if (io.signal.aborted) return new NoAnswer('interrupted before the answer came', true);
   if (timeout.aborted) return new NoAnswer(`no answer from ${server.url} within ${io.requestTimeoutMs / 1_000} s`, true);
-  const code = causeOf(error);
+  const code = errorCode(error);
   const certain = neverSent.find(([pattern]) => pattern.test(code));
   if (certain !== undefined) return new NoAnswer(`can't reach ${server.url}: ${certain[1]} (${code})`, false);
   return new NoAnswer(`the connection to ${server.url} broke${code === '' ? '' : ` (${code})`}`, true);
@@ -124,12 +125,3 @@ const neverSent: readonly (readonly [RegExp, string])[] = [
   [/^(EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/, 'there is no way to it'],
   [/CERT|^ERR_TLS|^ERR_SSL|^UNABLE_TO_/, 'its TLS certificate is not accepted'],
 ];
-
-/** The code of what `fetch` failed with; of the first attempt when a name has several addresses. */
-function causeOf(error: unknown): string {
-  const cause: unknown = error instanceof Error ? error.cause : undefined;
-  const first: unknown = cause instanceof AggregateError && !('code' in cause) ? cause.errors[0] : cause;
-  return isCoded(first) ? first.code : '';
-}
-
-const isCoded = (value: unknown): value is { readonly code: string } => typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
+import { errorText } from './error-code.ts';
 import { readSetting } from './flags.ts';
 import type { Form } from './forms.ts';
 import { Failed, type Io, UsageError } from './io.ts';
@@ -29,7 +30,7 @@ export function readFileText(path: string, flag: string): string {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new UsageError([`${flag}: ${path} can't be read: ${error instanceof Error ? error.message : String(error)}`]);
+    throw new UsageError([`${flag}: ${path} can't be read: ${errorText(error)}`]);
   }
   return decoded(bytes, flag);
 }

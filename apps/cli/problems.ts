@@ -1,4 +1,5 @@
 import { CommandFailed, type Sent } from './command.ts';
+import { errorText } from './error-code.ts';
 import { NoAnswer, ProblemAnswer } from './http.ts';
 import { UsageError } from './io.ts';
 import { listOf, recordOf, scalar, textOf } from './json.ts';
@@ -13,7 +14,7 @@ export function explain(error: unknown, argv: readonly string[], look: Look): re
   const cause = error instanceof CommandFailed ? error.cause : error;
   const sent = error instanceof CommandFailed ? error.sent : undefined;
   if (cause instanceof ProblemAnswer) return [title(titleOf(cause)), ...detailsOf(cause), ...adviceOn(cause, sent, argv)];
-  const said = title(cause instanceof Error ? cause.message : String(cause));
+  const said = title(errorText(cause));
   return cause instanceof NoAnswer && sent !== undefined ? [said, ...afterSilence(cause, sent, argv)] : [said];
 }
 

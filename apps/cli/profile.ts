@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
+import { errorCode, errorText } from './error-code.ts';
 import { UsageError } from './io.ts';
 import { isRecord } from './json.ts';
 
@@ -31,8 +32,8 @@ function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new UsageError([`${file} can't be read: ${error instanceof Error ? error.message : String(error)}`]);
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw new UsageError([`${file} can't be read: ${errorText(error)}`]);
   }
 }
 
