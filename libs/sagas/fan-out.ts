@@ -1,0 +1,157 @@
+import { type ScheduledDelivery, scheduleDelivery } from '#deliveries';
+import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
+import { type Clock, placeOf, type Position, prefixOf, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
+import { type PublishedEvent, readPublishedEvent } from '#publishing';
+import type { SubscriptionVersion } from '#read-models';
+import { compileMatcher, type Matcher } from '#subscriptions';
+import { Stopping } from './endure.ts';
+import { Entries } from './entries.ts';
+import { Follower, type Stretch, type Work, type WorkContext } from './follower.ts';
+import { inFlight } from './in-flight.ts';
+import type { FanOut, FanOutParts } from './port.ts';
+
+const appendsInFlight = 512;
+const sitesKept = 10_000;
+
+/** A range of the log: after the one, up to and including the other. */
+interface Range {
+  readonly after: Position;
+  readonly through: Position;
+}
+
+type Receivers = Matcher<SubscriptionVersion>;
+
+interface Published {
+  readonly event: PublishedEvent;
+  readonly recorded: RecordedEvent;
+}
+
+/**
+ * Schedules one delivery per published event and subscription that is ACTIVE and matches at the event's position.
+ * `start` and `stop` as those of a saga; its checkpoint is written after the appends are durable.
+ */
+export const createFanOut = (parts: FanOutParts): FanOut => new Follower(parts, new FanOutWork(parts));
+
+/**
+ * It follows the subscriptions' streams too, not to fold them, but to know from the log itself when what it has compiled
+ * for a site no longer holds: the matcher of a site is good until the next event of one of its subscriptions.
+ */
+class FanOutWork implements Work {
+  readonly name = 'fan-out';
+  readonly prefixes = [prefixOf('event'), prefixOf('webhooksubscription')];
+  /** Published events that can't be read, by their stream. */
+  readonly entries = new Entries();
+  readonly #parts: FanOutParts;
+  readonly #receivers = new Map<string, Receivers>();
+
+  constructor(parts: FanOutParts) {
+    this.#parts = parts;
+  }
+
+  nextDueMs(): number {
+    return Infinity;
+  }
+
+  fire(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  /** Events that could not be read are tried again, each at its own place in the log. */
+  async begin(context: WorkContext): Promise<number> {
+    const parked = this.entries.parked();
+    for (const [instance] of parked) {
+      const [event] = await this.#parts.store.readStream(instance, 0, 1);
+      this.entries.set(instance, { state: null, parked: null });
+      if (event !== undefined) await this.#schedule([event], { after: startOfLog, through: event.position }, context, new Map());
+    }
+    return parked.length;
+  }
+
+  async react({ events, after }: Stretch, context: WorkContext): Promise<number> {
+    const last = events.at(-1);
+    if (last === undefined) return 0;
+    const [subscriptions, published] = parted(events, ({ stream }) => stream.startsWith(prefixOf('webhooksubscription')));
+    for (const { stream } of subscriptions) this.#receivers.delete(siteKey(placeOf(stream).site));
+    // Up to the last event of either kind: what is compiled now must hold for the next stretch too.
+    await this.#schedule(published, { after, through: last.position }, context, this.#receivers);
+    return published.length;
+  }
+
+  async #schedule(events: readonly RecordedEvent[], range: Range, context: WorkContext, receivers: Map<string, Receivers>): Promise<void> {
+    const published = events.flatMap((recorded) => this.#read(recorded, context));
+    if (published.length === 0) return;
+    await this.#reached(range.through, context.signal);
+    for (const { event } of published) await this.#compile(event, range, receivers);
+    await inFlight(inTurn(published, receivers, this.#parts.clock), appendsInFlight, async (deliveries) => {
+      for (const delivery of deliveries) await context.endurance.durably(() => this.#append(delivery));
+    });
+    forgetOldest(receivers, sitesKept);
+  }
+
+  async #reached(position: Position, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#parts.versions.reached(position, signal);
+    } catch (error) {
+      throw signal.aborted ? new Stopping('stopped while the projection was behind', { cause: error }) : error;
+    }
+  }
+
+  async #compile(site: Site, { after, through }: Range, receivers: Map<string, Receivers>): Promise<void> {
+    const key = siteKey(site);
+    if (!receivers.has(key)) receivers.set(key, compileMatcher(await this.#parts.versions.overlapping(site, after, through)));
+  }
+
+  #read(recorded: RecordedEvent, context: WorkContext): readonly Published[] {
+    try {
+      return [{ event: readPublishedEvent(recorded), recorded }];
+    } catch (cause) {
+      const error = String(cause);
+      const { stream, revision } = recorded;
+      this.entries.set(stream, { state: null, parked: { error, sinceMs: this.#parts.clock.now(), inputs: [{ stream, revision, routed: true }], dropped: 0 } });
+      context.alarm('instance-parked', stream, error);
+      return [];
+    }
+  }
+
+  /** What is there already was scheduled before; what was removed is not brought back. */
+  async #append({ stream, event }: ScheduledDelivery): Promise<void> {
+    try {
+      await this.#parts.store.append(stream, 'NO_STREAM', [event]);
+    } catch (error) {
+      if (!(error instanceof WrongExpectedRevision || error instanceof StreamTombstoned)) throw error;
+    }
+  }
+}
+
+/**
+ * The deliveries, each list to be appended one after the other: to an ORDERED subscription the log of its deliveries is
+ * the order in which they are sent.
+ */
+function* inTurn(published: readonly Published[], receivers: ReadonlyMap<string, Receivers>, clock: Clock): Generator<readonly ScheduledDelivery[]> {
+  const ordered = new Map<string, ScheduledDelivery[]>();
+  const nowMs = clock.now();
+  for (const { event, recorded } of published) {
+    for (const receiver of receivers.get(siteKey(event))?.match(event) ?? []) {
+      const delivery = scheduleDelivery(event, recorded, receiver, nowMs);
+      if (receiver.deliveryMode !== 'ORDERED') yield [delivery];
+      else {
+        const subscription = `${siteKey(event)}.${receiver.subscriptionId}`;
+        ordered.set(subscription, [...(ordered.get(subscription) ?? []), delivery]);
+      }
+    }
+  }
+  yield* ordered.values();
+}
+
+function parted<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [T[], T[]] {
+  const parts: [T[], T[]] = [[], []];
+  for (const item of items) parts[isFirst(item) ? 0 : 1].push(item);
+  return parts;
+}
+
+function forgetOldest(known: Map<string, unknown>, keep: number): void {
+  for (const key of known.keys()) {
+    if (known.size <= keep) return;
+    known.delete(key);
+  }
+}
