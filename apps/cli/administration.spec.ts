@@ -29,7 +29,7 @@ describe('kf key create', () => {
     expect(last().body['payload']).toEqual({ name: 'ci', scopes: ['admin'], anyActor: true, defaultActor: { type: 'SERVICE', id: 'ci' }, owner: { type: 'USER', id: 'usr_sam' } });
   });
 
-  it('acts as the API key’s own actor when nobody is named', async () => {
+  it("acts as the API key's own actor when nobody is named", async () => {
     api.answers('GET /api/whoami', { body: { actor: { type: 'USER', id: 'root' } } });
     await kf(words('key create --tenant tnt_demo --name ci --scope admin --actor USER:usr_sam'), { server: api.url });
     expect(api.requests.map(({ url }) => url)).toEqual(['/api/whoami', '/api/commands/CreateApiKey']);
@@ -82,14 +82,14 @@ describe('kf key create', () => {
 describe('kf key list and revoke', () => {
   it('lists keys', async () => {
     const items = [
-      { id: 'key_1', name: 'ci', actor: null, anyActor: true, owner: { type: 'USER', id: 'usr_sam' }, scopes: ['admin', 'site:*:read'], expiresOn: null, status: 'ACTIVE' },
-      { id: 'key_2', name: 'kim', actor: { type: 'USER', id: 'usr_kim' }, anyActor: false, owner: null, scopes: ['site:t:approve'], expiresOn: '2026-12-01T00:00:00Z', status: 'REVOKED' },
+      { id: 'key_1', siteId: 'tnt_demo', name: 'ci', actor: null, anyActor: true, owner: { type: 'USER', id: 'usr_sam' }, scopes: ['admin', 'site:*:read'], expiresOn: null, status: 'ACTIVE' },
+      { id: 'key_2', siteId: 'tnt_demo.qa', name: 'kim', actor: { type: 'USER', id: 'usr_kim' }, anyActor: false, owner: null, scopes: ['site:t:approve'], expiresOn: '2026-12-01T00:00:00Z', status: 'REVOKED' },
     ];
     api.answers('GET /api/keys', { body: { items, nextCursor: null } });
     const { out } = await kf(words('key list --limit 500'), { server: api.url, tty: table });
     expect(last().url).toBe('/api/keys?limit=500');
-    expect(out).toMatch(/^key_1 +ci +any +USER:usr_sam +admin, site:\*:read +- +ACTIVE$/m);
-    expect(out).toMatch(/^key_2 +kim +USER:usr_kim +- +site:t:approve +2026-12-01 01:00:00 \+01:00 +REVOKED$/m);
+    expect(out).toMatch(/^key_1 +ci +tnt_demo +any +USER:usr_sam +admin, site:\*:read +- +ACTIVE$/m);
+    expect(out).toMatch(/^key_2 +kim +tnt_demo\.qa +USER:usr_kim +- +site:t:approve +2026-12-01 01:00:00 \+01:00 +REVOKED$/m);
   });
 
   it.each(['key revoke --key-id key_1', 'key revoke key_1'])('%s ends the key', async (line) => {
@@ -114,11 +114,14 @@ describe('kf whoami and status', () => {
     expect((await kf(['whoami', '--quiet'], { server: api.url })).out).toBe('USER:usr_sam\n');
   });
 
-  it('status shows facts with both names where they are nested', async () => {
-    api.answers('GET /api/status', { body: { status: 'ok', log: { position: '42' }, startedAt: '2026-11-02T09:00:00Z' } });
+  it('status shows facts, and the read models below them', async () => {
+    const body = { status: 'READY', version: '0.1.0', roles: ['api', 'sagas'], startedAt: '2026-11-02T09:00:00Z', position: '42', projections: [{ name: 'keys', state: 'RUNNING', position: '42', behindMs: 0, poison: null }] };
+    api.answers('GET /api/status', { body }, { body });
     const { out } = await kf(['status'], { server: api.url, tty: table });
-    expect(out).toMatch(/^Log position +42$/m);
+    expect(out).toMatch(/^Roles +api, sagas$/m);
     expect(out).toMatch(/^Started at +2026-11-02 10:00:00 \+01:00$/m);
+    expect(out).toMatch(/^keys +RUNNING +42 +0 ms +-$/m);
+    expect((await kf(['status', '--quiet'], { server: api.url })).out).toBe('READY\n');
   });
 
   it('takes no arguments', async () => {

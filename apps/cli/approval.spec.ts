@@ -18,6 +18,8 @@ const approval = {
   requester: { type: 'AGENT', id: 'bot' },
   onBehalfOf: [{ type: 'USER', id: 'usr_sam' }],
   reason: 'key was in a log',
+  binding: 'RESOURCE',
+  overdue: false,
   payload: null,
   dueOn: '2026-11-02T11:00:00.000Z',
   expiresOn: '2026-11-02T14:00:00.000Z',
@@ -145,11 +147,19 @@ describe('kf approval grant', () => {
   });
 
   it('shows exactly what a bound payload would change, with nothing hidden in it', async () => {
-    const bound = { ...approval, id: 'apr_2', reason: 'please\u001b[2K\u202eevil', payload: { targetUrl: 'https://example.com/\u202e' } };
+    const bound = { ...approval, id: 'apr_2', reason: 'please\u001b[2K\u202eevil', binding: 'PAYLOAD', payload: { targetUrl: 'https://example.com/\u202e' } };
     api.answers('GET /api/approvals/apr_2', { body: bound });
     const { err } = await kf(words(`approval grant ${kim} --approval-id apr_2`), { server: api.url });
     expect(err).toContain('with exactly this payload: {"targetUrl":"https://example.com/\\u{202e}"}');
     expect(err).toContain('please\\u{1b}[2K\\u{202e}evil');
+  });
+
+  it('does not take a payload that is not bound for a promise', async () => {
+    api.answers('GET /api/approvals/apr_2', { body: { ...approval, id: 'apr_2', overdue: true, payload: { graceSeconds: 0 }, minApprovals: 2, votes: [{ voter: { type: 'USER', id: 'usr_lee' }, keyId: 'key_1', asserted: true }] } });
+    const { err } = await kf(words(`approval grant ${kim} --approval-id apr_2`), { server: api.url });
+    expect(err).toMatch(/^Allows +.* with any payload; the requester says it will be {"graceSeconds":0}$/m);
+    expect(err).toMatch(/^Status +PENDING \(overdue\)$/m);
+    expect(err).toMatch(/^Votes +1 of 2, USER:usr_lee \(asserted\)$/m);
   });
 
   it('decides nothing when there is no such approval', async () => {

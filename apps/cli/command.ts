@@ -11,8 +11,8 @@ import { type Part, verb } from './verb.ts';
 
 /** The flags that say where. */
 export const siteFlags = {
-  tenant: required('--tenant <id>', name, 'the tenant; else the one of the profile’s site'),
-  environment: optional('--environment <id>', name, 'the environment; else the profile’s, else production'),
+  tenant: required('--tenant <id>', name, "the tenant; else the one of the profile's site"),
+  environment: optional('--environment <id>', name, "the environment; else the profile's, else production"),
 };
 
 const asked = {
@@ -23,15 +23,15 @@ const asked = {
 /** The common flags of every command. */
 export const commandFlags = {
   ...siteFlags,
-  actorType: required('--actor-type <type>', actorType, 'who acts: USER, SYSTEM, CONNECTOR, AGENT or SERVICE; else the profile’s actor'),
-  actorId: required('--actor-id <id>', principalId, 'the id of who acts; else the profile’s actor'),
+  actorType: required('--actor-type <type>', actorType, "who acts: USER, SYSTEM, CONNECTOR, AGENT or SERVICE; else the profile's actor"),
+  actorId: required('--actor-id <id>', principalId, "the id of who acts; else the profile's actor"),
   ...asked,
 };
 
 /** The same where the actor is usually the API key's own. */
 export const administrationFlags = {
   ...siteFlags,
-  actorType: optional('--actor-type <type>', actorType, 'who acts; else the profile’s actor, else the API key’s own'),
+  actorType: optional('--actor-type <type>', actorType, "who acts; else the profile's actor, else the API key's own"),
   actorId: optional('--actor-id <id>', principalId, 'the id of who acts'),
   ...asked,
 };
@@ -162,7 +162,7 @@ export function report(session: Session, { answer, sent }: Done, essentials: Vie
   session.output.answer(answer, { essentials, table: (body, look) => sheet(look, commandFacts(look, body, sent.key)) });
   const { body } = answer;
   const replayed = body['replayed'] === true;
-  if (secretOf(body).length > 0 && session.output.format === 'table') session.output.note('The secret is shown this once and can’t be read again: keep it now.');
+  if (secretOf(body).length > 0 && session.output.format === 'table') session.output.note("The secret is shown this once and can't be read again: keep it now.");
   if (replayed) session.output.note('This idempotency key was used before: above is what it came to then. It had no further effect, and a secret is never shown twice.');
 }
 

@@ -121,7 +121,7 @@ function noAnswer(io: Io, server: Server, timeout: AbortSignal, error: unknown):
 /** What is known to happen before anything is sent, and what to do about it. */
 const neverSent: readonly (readonly [RegExp, string])[] = [
   [/^ECONNREFUSED$/, 'nothing listens there. Is the server running? Start it with: npm start'],
-  [/^(ENOTFOUND|EAI_AGAIN)$/, 'the name can’t be resolved'],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, "the name can't be resolved"],
   [/^(EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/, 'there is no way to it'],
   [/CERT|^ERR_TLS|^ERR_SSL|^UNABLE_TO_/, 'its TLS certificate is not accepted'],
 ];

@@ -25,9 +25,10 @@ describe('kf profile', () => {
     expect(readFileSync(file(), 'utf8')).toContain('kf_secret');
   });
 
-  it('set makes the file private also where it was open', async () => {
+  it('set makes the file private also where it, or one left over by a crash, was open', async () => {
     mkdirSync(join(home, 'kf'));
     writeFileSync(file(), '{"profiles":{}}', { mode: 0o644 });
+    writeFileSync(`${file()}.new`, 'left over', { mode: 0o644 });
     await at('profile set demo --api-key kf_secret');
     expect(statSync(file()).mode & 0o777).toBe(0o600);
   });

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
 import { errorCode, errorText } from './error-code.ts';
@@ -57,9 +57,9 @@ export function writeProfiles(file: string, profiles: Profiles): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const next = `${file}.new`;
   const config = { current: profiles.current, profiles: Object.fromEntries(profiles.byName) };
-  writeFileSync(next, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
-  // The mode above only holds for a file that did not exist.
-  chmodSync(next, 0o600);
+  // The mode only holds for a file that does not exist: one left over, or put there by somebody else, must not be used.
+  rmSync(next, { force: true });
+  writeFileSync(next, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
   renameSync(next, file);
 }
 

@@ -198,7 +198,7 @@ describe('the global flags', () => {
     expect((await kf(['--server', api.url, 'whoami', '--output', 'jsonl'], { tty: { stdout: true } })).out).toBe('{"a":1}\n');
   });
 
-  it('prints one line as jsonl whatever the answer’s white space', async () => {
+  it('prints one line as jsonl whatever the answer\'s white space', async () => {
     api.answers('GET /api/status', { text: '{\n "a": 1.0\n}' });
     expect((await kf(['status', '--output', 'jsonl'], { server: api.url })).out).toBe('{"a":1.0}\n');
   });
@@ -211,7 +211,7 @@ describe('the global flags', () => {
     expect(api.requests).toHaveLength(0);
   });
 
-  it('keeps a path before the API’s in the server’s address', async () => {
+  it('keeps a path before the API\'s in the server\'s address', async () => {
     await kf(['whoami'], { server: `${api.url}/countersign/` });
     expect(api.requests[0]?.url).toBe('/countersign/api/whoami');
   });

@@ -9,7 +9,7 @@ import { chooseProfile, type Profile, readProfiles } from './profile.ts';
 
 export const globalFlags = {
   server: optional('--server <url>', server, 'the server; else KF_SERVER, the profile, http://127.0.0.1:8080'),
-  apiKey: optional('--api-key <key>', apiKey, 'the API key; else KF_API_KEY, the profile, a local server’s root key file'),
+  apiKey: optional('--api-key <key>', apiKey, "the API key; else KF_API_KEY, the profile, a local server's root key file"),
   profile: optional('--profile <name>', name, 'the profile to use; else KF_PROFILE, else the current one'),
   output: optional('--output <table|json|jsonl>', oneOf('table', 'json', 'jsonl'), 'table on a terminal, json otherwise'),
   json: toggle('--json', 'short for --output json'),
@@ -47,7 +47,7 @@ const chosenProfile = ({ environment }: Io, globals: Globals): Profile =>
 const defaultServer = 'http://127.0.0.1:8080';
 
 function connect(io: Io, globals: Globals, profile: Profile, output: Output): Server {
-  const url = globals.server ?? firstOf(server, [['KF_SERVER', io.environment.server], ['the profile’s server', profile.server]]) ?? defaultServer;
+  const url = globals.server ?? firstOf(server, [['KF_SERVER', io.environment.server], ["the profile's server", profile.server]]) ?? defaultServer;
   const loopback = isLoopback(new URL(url).hostname);
   const key = configuredKey(io, globals, profile) ?? (loopback ? rootKey(io.environment.rootKeyFile, output) : undefined);
   if (key !== undefined && !loopback && url.startsWith('http:')) output.warn(`warning: the API key goes to ${url} unencrypted; use https`);
@@ -55,7 +55,7 @@ function connect(io: Io, globals: Globals, profile: Profile, output: Output): Se
 }
 
 function configuredKey({ environment }: Io, globals: Globals, profile: Profile): Secret | undefined {
-  const text = globals.apiKey ?? firstOf(apiKey, [['KF_API_KEY', environment.apiKey?.reveal()], ['the profile’s API key', profile.apiKey]]);
+  const text = globals.apiKey ?? firstOf(apiKey, [['KF_API_KEY', environment.apiKey?.reveal()], ["the profile's API key", profile.apiKey]]);
   return text === undefined ? undefined : new Secret(text);
 }
 

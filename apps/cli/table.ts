@@ -14,7 +14,7 @@ type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 export const paint = (look: Pick<Look, 'color'>, colour: Colour, text: string): string => (look.color ? styleText(colour, text, { validateStream: false }) : text);
 
 const colours: Readonly<Record<string, Colour>> = {
-  ACTIVE: 'green', APPROVED: 'green', CONSUMED: 'green', RUNNING: 'green', ACCEPTED: 'green',
+  ACTIVE: 'green', APPROVED: 'green', CONSUMED: 'green', RUNNING: 'green', READY: 'green', NOT_READY: 'red',
   PENDING: 'yellow', PAUSED: 'yellow', REBUILDING: 'yellow',
   DENIED: 'red', REVOKED: 'red', INVALIDATED: 'red', EXPIRED: 'red', STOPPED: 'red', DELETED: 'red', WITHDRAWN: 'red',
 }; // prettier-ignore

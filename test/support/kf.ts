@@ -136,25 +136,33 @@ export interface KfRun {
 /** A folder of its own for the configuration of one test, in which there is no root key. */
 export const emptyHome = (): string => mkdtempSync(join(tmpdir(), 'kf-'));
 
+const instantly = { now: () => startOfTest, monotonicMs: () => 0, after: (_delayMs: number, wake: () => void) => { const soon = setImmediate(wake); return () => clearImmediate(soon); } }; // prettier-ignore
+
+/** What the environment says: the server and a key when there is a server, no colours, and a home of its own. */
+function environmentOf({ server, variables }: KfOptions): ReturnType<typeof readCliEnvironment> {
+  const home = emptyHome();
+  const connection = server === undefined ? {} : { KF_SERVER: server, KF_API_KEY: 'kf_test_key' };
+  return readCliEnvironment({ NO_COLOR: '1', KF_DATA_DIR: join(home, 'data'), XDG_CONFIG_HOME: home, ...connection, ...variables }, home);
+}
+
 /** Runs one command line in this process. Nothing of the machine's own configuration is read; time stands still, waiting takes none. */
 export async function kf(argv: readonly string[], options: KfOptions = {}): Promise<KfRun> {
-  const home = emptyHome();
+  const { stdin = '', tty = {}, requestTimeoutMs = 5_000 } = options;
   const written = { out: '', err: '' };
-  const terminal = (is: boolean | undefined): object => (is === true ? { isTTY: true } : {});
+  const terminal = (is: true | undefined): object => (is === true ? { isTTY: true } : {});
   const stderr = new Writable({ write: (chunk: Buffer, _encoding, done) => ((written.err += chunk.toString()), done()) });
-  const variables = { NO_COLOR: '1', KF_DATA_DIR: join(home, 'data'), XDG_CONFIG_HOME: home, ...(options.server === undefined ? {} : { KF_SERVER: options.server, KF_API_KEY: 'kf_test_key' }), ...options.variables };
   let made = 0;
   const code = await run(argv, {
-    stdin: Object.assign(Readable.from(options.stdin === undefined ? [] : [options.stdin]), terminal(options.tty?.stdin)),
-    stdout: { write: (text: string) => ((written.out += text), options.onOut?.(text)), ...terminal(options.tty?.stdout) },
-    stderr: Object.assign(stderr, terminal(options.tty?.stderr)),
-    environment: readCliEnvironment(variables, home),
+    stdin: Object.assign(Readable.from(stdin === '' ? [] : [stdin]), terminal(tty.stdin)),
+    stdout: { write: (text: string) => ((written.out += text), options.onOut?.(text)), ...terminal(tty.stdout) },
+    stderr: Object.assign(stderr, terminal(tty.stderr)),
+    environment: environmentOf(options),
     fetch: options.fetch ?? fetch,
-    clock: { now: () => startOfTest, monotonicMs: () => 0, after: (_delayMs, wake) => { const soon = setImmediate(wake); return () => clearImmediate(soon); } }, // prettier-ignore
+    clock: instantly,
     ids: { uuid: () => '22222222-2222-4222-8222-222222222222', randomBytes: (length) => new Uint8Array(length).fill((made += 1)) },
     version: '9.9.9',
     signal: options.signal ?? new AbortController().signal,
-    requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
+    requestTimeoutMs,
     timeZone: 'Europe/Berlin',
   });
   return { code, ...written };

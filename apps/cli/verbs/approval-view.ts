@@ -1,4 +1,4 @@
-import { isRecord, type JsonRecord, listOf, recordOf, textOf } from '../json.ts';
+import { isRecord, type JsonRecord, listOf, textOf } from '../json.ts';
 import type { View } from '../output.ts';
 import { type Column, listView } from '../pages.ts';
 import { type Look, sheet, show } from '../table.ts';
@@ -10,7 +10,7 @@ const when = (value: unknown, look: Look, nowMs: number): string => (typeof valu
 export function approvalList(nowMs: number, { headings = true } = {}): View {
   const columns: readonly Column[] = [
     ['ID', (item, look) => show(look, item['id'])],
-    ['STATUS', (item, look) => show(look, item['status'])],
+    ['STATUS', (item, look) => statusOf(item, look)],
     ['COMMAND', (item, look) => show(look, item['commandType'])],
     ['RESOURCE', (item, look) => show(look, item['resourceId'])],
     ['REQUESTED BY', (item, look) => show(look, item['requester'])],
@@ -23,29 +23,35 @@ export function approvalList(nowMs: number, { headings = true } = {}): View {
 /** One approval as an approver must see it: who asks, for whom, for what, what would change, and both times. */
 export function approvalSheet(approval: JsonRecord, look: Look, nowMs: number): string {
   const votes = listOf(approval, 'votes');
-  const facts: readonly (readonly [string, unknown])[] = [
-    ['Approval', approval['id']],
-    ['Status', approval['status']],
-    ['Command', approval['commandType']],
-    ['Resource', approval['resourceId']],
-    ['Site', approval['siteId']],
-    ['Requested by', approval['requester']],
-    ['On behalf of', approval['onBehalfOf']],
-    ['Reason', approval['reason']],
+  const facts: readonly (readonly [string, string])[] = [
+    ['Approval', show(look, approval['id'])],
+    ['Status', statusOf(approval, look)],
+    ['Site', show(look, approval['siteId'])],
+    ['Command', show(look, approval['commandType'])],
+    ['Resource', show(look, approval['resourceId'])],
     ['Allows', whatItAllows(approval)],
-    ['Votes', `${votes.length} of ${textOf(approval, 'minApprovals') ?? textOf(recordOf(approval, 'policy'), 'minApprovals') ?? '?'}`],
-    ['Voted', votes.map((vote) => (isRecord(vote) ? (vote['voter'] ?? vote) : vote))],
-    ['May vote', approval['eligible']],
-    ['Used by', approval['usedBy']],
-    ['Revision', approval['revision']],
+    ['Requested by', show(look, approval['requester'])],
+    ['On behalf of', show(look, approval['onBehalfOf'])],
+    ['Reason', show(look, approval['reason'])],
+    ['Due', when(approval['dueOn'], look, nowMs)],
+    ['Expires', when(approval['expiresOn'], look, nowMs)],
+    ['Votes', [`${votes.length} of ${textOf(approval, 'minApprovals') ?? '?'}`, ...votes.map(voteOf(look))].join(', ')],
+    ['May vote', show(look, approval['eligible'])],
+    ['Used by', show(look, approval['usedBy'])],
+    ['Revision', show(look, approval['revision'])],
   ];
-  const rows = facts.filter(([, value]) => value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)).map(([name, value]) => [name, show(look, value)] as const);
-  return sheet(look, [...rows, ['Due', when(approval['dueOn'], look, nowMs)], ['Expires', when(approval['expiresOn'], look, nowMs)]]);
+  return sheet(look, facts);
 }
 
-/** With a bound payload exactly that; else the command as such. */
+/** With a bound payload exactly that; else any change of that kind, whatever payload was shown with the request. */
 function whatItAllows(approval: JsonRecord): string {
-  const payload = recordOf(approval, 'payload');
+  const payload = JSON.stringify(approval['payload'] ?? null);
   const command = `one ${textOf(approval, 'commandType') ?? 'command'} on ${textOf(approval, 'resourceId') ?? 'the resource'}`;
-  return visible(payload === undefined ? `${command}, with any payload` : `${command}, with exactly this payload: ${JSON.stringify(payload)}`);
+  if (approval['binding'] === 'PAYLOAD') return visible(`${command}, with exactly this payload: ${payload}`);
+  return visible(`${command}, with any payload${payload === 'null' ? '' : `; the requester says it will be ${payload}`}`);
 }
+
+const statusOf = (approval: JsonRecord, look: Look): string => `${show(look, approval['status'])}${approval['overdue'] === true ? ' (overdue)' : ''}`;
+
+const voteOf = (look: Look) => (vote: unknown): string =>
+  isRecord(vote) ? `${show(look, vote['voter'])}${vote['asserted'] === true ? ' (asserted)' : ''}` : '-'; // prettier-ignore

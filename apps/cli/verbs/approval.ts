@@ -21,7 +21,7 @@ const request = commandVerb({
   summary: 'Ask for permission to run one command on one resource, once',
   details:
     '--expires-on is the hard end for deciding and for using; --due-on is when the decision is wanted. ' +
-    'Where the policy binds the payload, --payload-file holds the payload of the command as it will be sent. With --quiet: the approval’s id.',
+    "Where the policy binds the payload, --payload-file holds the payload of the command as it will be sent. With --quiet: the approval's id.",
   examples: [`kf approval request ${who} --command-type RotateWebhookSubscriptionSecret --resource-id <id> --expires-on +4h --due-on +1h --reason 'key was in a log'`],
   flags: {
     commandType: required('--command-type <type>', gateable, 'the command to be allowed'),
@@ -99,7 +99,7 @@ const grant = decision({
   name: 'grant',
   commandType: 'GrantApproval',
   summary: 'Allow what was asked',
-  details: 'Shows who asks for what and until when, asks on a terminal, and grants exactly what it showed. Needs an API key bound to the approver; nobody who asked may grant.',
+  details: 'Shows who asks for what and until when, asks on a terminal (elsewhere it goes on without), and grants exactly what it showed. Needs an API key bound to the approver; nobody who asked may grant.',
   reason: optionalReason,
   question: 'Grant it?',
   looks: true,
@@ -116,8 +116,8 @@ const deny = decision({
 const withdraw = decision({
   name: 'withdraw',
   commandType: 'WithdrawApproval',
-  summary: 'Take back one’s own request, also when it was granted',
-  details: 'Asks on a terminal. After the answer the approval can’t be used any more.',
+  summary: "Take back one's own request, also when it was granted",
+  details: "Asks on a terminal. After the answer the approval can't be used any more.",
   reason: optionalReason,
   question: 'Withdraw it?',
   looks: false,
@@ -126,7 +126,7 @@ const revoke = decision({
   name: 'revoke',
   commandType: 'RevokeApproval',
   summary: 'Take back a granted approval before it is used',
-  details: 'Asks on a terminal. After the answer the approval can’t be used any more; when it was used before, the answer says by which command.',
+  details: "Asks on a terminal. After the answer the approval can't be used any more; when it was used before, the answer says by which command.",
   reason: requiredReason,
   question: 'Revoke it?',
   looks: false,
@@ -142,7 +142,7 @@ const list = verb({
   flags: {
     ...siteFlags,
     status: optional('--status <status>', statuses, statuses.expected),
-    mine: toggle('--mine', 'only those that I asked for, or that were asked for me: I am the actor given, else the profile’s, else the API key’s'),
+    mine: toggle('--mine', "only those that I asked for, or that were asked for me: I am the actor given, else the profile's, else the API key's"),
     watch: toggle('--watch', 'go on until interrupted'),
     ...pageFlags,
     actorType: optional('--actor-type <type>', actorType, 'with --mine: who I am'),

@@ -23,7 +23,7 @@ const publish = commandVerb({
     type: required('--type <type>', eventType, 'the dotted type, for example version.published'),
     data: optional('--data <json>', json, 'the data as JSON text'),
     dataStdin: toggle('--data-stdin', 'read the data from standard input'),
-    eventId: optional('--event-id <id>', key, 'the event’s id; else the idempotency key, else generated'),
+    eventId: optional('--event-id <id>', key, "the event's id; else the idempotency key, else generated"),
   },
   ask: async ({ type, data, dataStdin, eventId }, { io }, { idempotencyKey }) => {
     if (eventId !== undefined && idempotencyKey !== undefined && eventId !== idempotencyKey) {

@@ -33,7 +33,7 @@ const create = administrationVerb({
   summary: 'Make an API key; its text is shown once',
   details:
     'A key speaks for one actor (--actor), or for any (--any-actor, for trusted services). Keys of an AGENT, CONNECTOR or SERVICE and any-actor keys need an --owner: the person who answers for them. ' +
-    'The key is recorded in the site of --tenant; what it may do is in its scopes. Needs an API key with the scope admin. With --quiet: the key’s text.',
+    "The key is recorded in the site of --tenant; what it may do is in its scopes. Needs an API key with the scope admin. With --quiet: the key's text.",
   examples: [
     'kf key create --tenant tnt_demo --name kim --scope site:tnt_demo:read --scope site:tnt_demo:approve --actor USER:usr_kim',
     'kf key create --tenant tnt_demo --name ci --scope site:tnt_demo:write --any-actor --owner USER:usr_sam --expires-on +90d',
@@ -70,6 +70,7 @@ const column = (heading: string, member: string): Column => [heading, (item, loo
 const columns: readonly Column[] = [
   column('ID', 'id'),
   column('NAME', 'name'),
+  column('SITE', 'siteId'),
   ['ACTOR', (item, look) => (item['anyActor'] === true ? 'any' : show(look, item['actor']))],
   column('OWNER', 'owner'),
   column('SCOPES', 'scopes'),

@@ -22,14 +22,6 @@ export const whoami: Part = verb({
   },
 });
 
-export const status: Part = verb({
-  name: 'status',
-  summary: 'Show how the server is doing',
-  examples: ['kf status'],
-  flags: {},
-  run: async ({ ask, output }) => output.answer(await ask({ method: 'GET', path: '/api/status' }), facts((body) => textOf(body, 'status'))),
-});
-
 const column = (heading: string, member: string): Column => [heading, (item, look) => show(look, item[member])];
 const columns: readonly Column[] = [
   column('NAME', 'name'),
@@ -39,12 +31,26 @@ const columns: readonly Column[] = [
   ['STOPPED AT', (item, look) => (recordOf(item, 'poison') === undefined ? '-' : `${show(look, recordOf(item, 'poison')?.['position'])}: ${show(look, recordOf(item, 'poison')?.['error'])}`)],
 ];
 
+const projectionList = listView(columns, 'name');
+
+export const status: Part = verb({
+  name: 'status',
+  summary: 'Show how the server is doing',
+  examples: ['kf status'],
+  flags: {},
+  run: async ({ ask, output }) =>
+    output.answer(await ask({ method: 'GET', path: '/api/status' }), {
+      table: ({ projections, ...body }, look) => `${sheet(look, factsOf(look, body))}\n\n${projectionList.table({ items: projections }, look)}`.trimEnd(),
+      essentials: (body) => [textOf(body, 'status') ?? ''],
+    }),
+});
+
 const projectionStatus = verb({
   name: 'status',
   summary: 'Show how far each read model is, and which one stopped at which event',
   examples: ['kf projection status'],
   flags: {},
-  run: async (session) => printPage(session, await session.ask({ method: 'GET', path: '/api/projections' }), listView(columns, 'name')),
+  run: async (session) => printPage(session, await session.ask({ method: 'GET', path: '/api/projections' }), projectionList),
 });
 
 const rebuild = verb({
