@@ -6,6 +6,7 @@ export { commandDefinitions, gateableDefinition } from './commands/index.ts';
 export { subscriptionFold } from './commands/subscriptions.ts';
 export { type Fence, fence } from './fence.ts';
 export { approvalFold, loadApproval, loadPolicy, policyFold } from './gate.ts';
+export { commandIdOf } from './identity.ts';
 export { createCommandPipeline } from './pipeline.ts';
 export { type Caller, type CommandAnswer, type CommandPipeline, type CommandRequest, type DryRunAnswer } from './port.ts';
 export { type EventToPublish, type Origin, publishEvent, type Published, type Publisher } from './publish.ts';
