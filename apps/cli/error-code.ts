@@ -8,5 +8,8 @@ export function errorCode(error: unknown): string {
   return errorCode(error['cause']);
 }
 
+/** What lies at the bottom of an error: its code, else the words of its innermost cause. */
+export const rootCause = (error: unknown): string => errorCode(error) || (isObject(error) && isObject(error['cause']) ? errorText(error['cause']) : '');
+
 /** What an error says. */
 export const errorText = (error: unknown): string => (isObject(error) && typeof error['message'] === 'string' ? error['message'] : String(error));

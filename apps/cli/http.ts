@@ -1,5 +1,5 @@
 import type { Secret } from '#kernel';
-import { errorCode } from './error-code.ts';
+import { rootCause } from './error-code.ts';
 import type { Io } from './io.ts';
 import { isRecord, type JsonRecord } from './json.ts';
 
@@ -112,7 +112,7 @@ function parse(text: string): unknown {
 function noAnswer(io: Io, server: Server, timeout: AbortSignal, error: unknown): NoAnswer {
   if (io.signal.aborted) return new NoAnswer('interrupted before the answer came', true);
   if (timeout.aborted) return new NoAnswer(`no answer from ${server.url} within ${io.requestTimeoutMs / 1_000} s`, true);
-  const code = errorCode(error);
+  const code = rootCause(error);
   const certain = neverSent.find(([pattern]) => pattern.test(code));
   if (certain !== undefined) return new NoAnswer(`can't reach ${server.url}: ${certain[1]} (${code})`, false);
   return new NoAnswer(`the connection to ${server.url} broke${code === '' ? '' : ` (${code})`}`, true);
@@ -123,5 +123,6 @@ const neverSent: readonly (readonly [RegExp, string])[] = [
   [/^ECONNREFUSED$/, 'nothing listens there. Is the server running? Start it with: npm start'],
   [/^(ENOTFOUND|EAI_AGAIN)$/, "the name can't be resolved"],
   [/^(EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/, 'there is no way to it'],
+  [/^bad port$/, 'that port is one that is never used for HTTP'],
   [/CERT|^ERR_TLS|^ERR_SSL|^UNABLE_TO_/, 'its TLS certificate is not accepted'],
 ];

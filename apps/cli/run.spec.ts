@@ -119,6 +119,13 @@ describe('no answer', () => {
     expect(err).toContain(`  kf ${rotate}\n`);
   });
 
+  it('because the port is barred says that nothing was sent', async () => {
+    const { code, err } = await kf(words(rotate), { server: 'http://127.0.0.1:1' });
+    expect(code).toBe(1);
+    expect(err).toContain("can't reach http://127.0.0.1:1");
+    expect(err).toContain('Nothing was sent');
+  });
+
   it('because the connection broke says that it may have taken effect, with the generated key', async () => {
     api.answers('POST /api/commands/PauseWebhookSubscription', { drops: true });
     const { code, err } = await kf(words(`webhook pause-subscription ${who} --webhook-subscription-id whs_1 --quiet`), { server: api.url });
