@@ -33,12 +33,14 @@ export interface AnyTable {
   readonly historyBy?: string;
 }
 
-/** The rows a projection folds into. Synchronous: storage and fold share a thread. Rows are never changed in place. */
+/**
+ * The rows a projection folds into. Synchronous: storage and fold share a thread. Rows are never changed in place, and never
+ * deleted by a fold: what ended says so, and history is dropped by the store.
+ */
 export interface Rows {
   get<Row extends object>(table: Table<Row>, key: readonly Cell[]): Row | undefined;
   /** Writes a row whole, whether or not there was one with its key. */
   put<Row extends object>(table: Table<Row>, row: Row): void;
-  delete<Row extends object>(table: Table<Row>, key: readonly Cell[]): void;
   /** The rows whose key starts with these cells, in no order. For keys that hold few rows. */
   list<Row extends object>(table: Table<Row>, keyStart: readonly Cell[]): readonly Row[];
 }

@@ -1,1 +1,10 @@
-export { type Committed, type DueDelivery, type ProjectionStatus, type SubscriptionVersion } from './port.ts';
+export { ReadModelsInUse, ReadModelsUnavailable } from './errors.ts';
+export { type Digest } from './model-file.ts';
+export { type Committed, type DueDelivery, type ProjectionStatus, type ReadModelAlarm, type SubscriptionVersion } from './port.ts';
+export { type ApiKeyItem } from './queries/access.ts';
+export { type ApprovalItem, type PolicyItem } from './queries/approvals.ts';
+export { type AttemptView, type DeliveryStatus, type DeliveryView, type Place } from './queries/deliveries.ts';
+export { type CommandItem } from './queries/receipts.ts';
+export { type Page } from './queries/statement.ts';
+export { type SubscriptionHealth, subscriptionView, type SubscriptionView } from './queries/subscriptions.ts';
+export { openReadModels, type ReadModels, type ReadModelsOptions } from './read-models.ts';

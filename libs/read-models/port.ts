@@ -50,3 +50,19 @@ export interface ProjectionStatus {
   /** The event it stopped at, and why; null while it runs. */
   readonly poison: { readonly position: Position; readonly eventId: string; readonly error: string } | null;
 }
+
+export interface ReadModelAlarm {
+  readonly alarm:
+    /** A projection met an event it can't fold and stands still until a restart. */
+    | 'projection-stopped'
+    /** Nothing can be folded now (store, disk, thread); it is tried again. */
+    | 'read-models-failing'
+    /** The file was of no use and is built from the log again. */
+    | 'read-models-remade'
+    /** Projections could not be built anew; the old ones serve on. */
+    | 'rebuild-failed'
+    /** Somebody who is told of commits threw. */
+    | 'listener-failed';
+  readonly projection: string | null;
+  readonly detail: string;
+}

@@ -95,20 +95,15 @@ export const subscriptionProjection: Projection = {
     const before = row === undefined ? initialSubscription : (JSON.parse(row.state) as SubscriptionState);
     const after = evolveSubscription(before, fact);
     const versionFrom = recordVersion({ ...site, id, versionFrom: row?.versionFrom ?? null }, before, after, fact.position, rows);
-    rows.put(subscriptionTable, {
-      ...site,
-      id,
-      status: after.status,
-      incarnation: after.status === 'NONE' ? null : after.incarnation,
-      revision: (row?.revision ?? 0) + 1,
-      createdAtMs: after.status === 'NONE' ? null : after.createdAtMs,
-      versionFrom,
-      deletedPosition: after.status === 'NONE' ? null : after.lastDeletedPosition,
-      deletedAtMs: deletedAtMs(row, fact),
-      state: JSON.stringify(after),
-    });
+    const common = { ...site, id, revision: (row?.revision ?? 0) + 1, versionFrom, deletedAtMs: deletedAtMs(row, fact), state: JSON.stringify(after) };
+    rows.put(subscriptionTable, { ...common, ...summary(after) });
   },
 };
+
+const summary = (state: SubscriptionState): Pick<SubscriptionRow, 'status' | 'incarnation' | 'createdAtMs' | 'deletedPosition'> =>
+  state.status === 'NONE'
+    ? { status: 'NONE', incarnation: null, createdAtMs: null, deletedPosition: null }
+    : { status: state.status, incarnation: state.incarnation, createdAtMs: state.createdAtMs, deletedPosition: state.lastDeletedPosition };
 
 /** Ends the open version and begins the next where something changed that a version records; answers where the open one begins. */
 function recordVersion(open: Pick<SubscriptionRow, 'tenant' | 'environment' | 'id' | 'versionFrom'>, before: SubscriptionState, after: SubscriptionState, position: Position, rows: Rows): Position | null {

@@ -1,0 +1,75 @@
+import type { EventBatch, EventStore } from '#event-store';
+import { comparePositions, type Position } from '#kernel';
+import { removeModel, type Standing } from './model-file.ts';
+import { ModelThread } from './model-thread.ts';
+import { followed, lowest, type Projector } from './projector.ts';
+
+export interface BesideParts {
+  readonly store: EventStore;
+  readonly projector: Projector;
+  readonly livePath: string;
+  /** The new file, which is there only while it is built. */
+  readonly path: string;
+  /** The projections that are built anew; the others are copied. */
+  readonly names: readonly string[];
+  readonly historyDays: number;
+  readonly signal: AbortSignal;
+}
+
+const batchEvents = 1_000;
+
+/**
+ * Builds projections anew in a file beside the live one, which goes on serving, and puts it in its place when it has
+ * caught up. Rejects, and leaves the live file as it is, when the signal aborts or a projection can't fold an event.
+ */
+export async function buildBeside(parts: BesideParts): Promise<void> {
+  const { projector, livePath, path, names, historyDays, signal } = parts;
+  const thread = new ModelThread();
+  let done = false;
+  try {
+    const days = Object.fromEntries(projector.standings.map(({ name, day }) => [name, day]));
+    const copied = await thread.ask('openBeside', { livePath, path, without: names, historyDays, days });
+    let standings = await catchUp(parts, thread, copied.standings, undefined);
+    await projector.takeOver(path, thread, async (position) => {
+      standings = await catchUp(parts, thread, standings, position);
+      signal.throwIfAborted();
+    });
+    done = true;
+  } finally {
+    if (!done) {
+      await thread.end();
+      removeModel(path);
+    }
+  }
+}
+
+/** Folds up to a position, or up to the head. */
+async function catchUp({ store, names, signal }: BesideParts, thread: ModelThread, standings: readonly Standing[], upTo: Position | undefined): Promise<readonly Standing[]> {
+  let now = standings;
+  for (let from = next(now, upTo); from !== undefined; ) {
+    signal.throwIfAborted();
+    const batch = cut(await store.readAll(from, followed, batchEvents), upTo);
+    now = await thread.ask('apply', { events: batch.events, position: batch.position });
+    refusePoison(now, names);
+    from = batch.caughtUp && upTo === undefined ? undefined : next(now, upTo);
+  }
+  return now;
+}
+
+/** Where to read on; undefined when there is nothing more to fold. */
+function next(standings: readonly Standing[], upTo: Position | undefined): Position | undefined {
+  const from = lowest(standings);
+  return from !== undefined && upTo !== undefined && comparePositions(from, upTo) >= 0 ? undefined : from;
+}
+
+/** A projection that stops on the way would only take the place of one that serves. */
+function refusePoison(standings: readonly Standing[], names: readonly string[]): void {
+  for (const { name, poison } of standings) {
+    if (poison !== null && names.includes(name)) throw new Error(`${name} can't fold event ${poison.eventId} at ${poison.position}: ${poison.error}`);
+  }
+}
+
+function cut(batch: EventBatch, upTo: Position | undefined): EventBatch {
+  if (upTo === undefined || comparePositions(batch.position, upTo) <= 0) return batch;
+  return { events: batch.events.filter((event) => comparePositions(event.position, upTo) <= 0), position: upTo, caughtUp: batch.caughtUp };
+}

@@ -1,0 +1,228 @@
+import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { comparePositions, type Position, type Projection, type RecordedEvent, startOfLog } from '#kernel';
+import { makePrivate } from './private-file.ts';
+import { projections } from './projections.ts';
+import { dropHistory } from './retention.ts';
+import { RowCache } from './row-cache.ts';
+import { createTable, dropTable, selectInKeyOrder } from './sql.ts';
+
+export interface Poison {
+  readonly position: Position;
+  readonly eventId: string;
+  readonly error: string;
+}
+
+/** Where a projection stands. `outdated`: its tables, if there are any, were made by another version of it; they are read, not written. */
+export interface Standing {
+  readonly name: string;
+  readonly position: Position;
+  readonly poison: Poison | null;
+  readonly outdated: boolean;
+  /** The latest day (`yyyy-mm-dd`) of its events' times. */
+  readonly day: string;
+}
+
+export interface Digest {
+  readonly sha256: string;
+  readonly tables: Readonly<Record<string, string>>;
+}
+
+export interface OpenOptions {
+  readonly historyDays: number;
+  /**
+   * Of a file that is built beside another: per projection, how far that one had come. History from before would be
+   * dropped on the way there, so it is not even stored. In such a file a projection that is missing starts from nothing.
+   */
+  readonly days?: Readonly<Record<string, string>>;
+}
+
+/** What makes a projection's rows what they are. */
+const definitionOf = ({ version, tables }: Projection): string =>
+  createHash('sha256').update(JSON.stringify([version, tables])).digest('hex').slice(0, 16);
+
+/** The version of the whole file: another when any projection is. */
+export const schemaVersion: string = createHash('sha256').update(projections.map((one) => one.name + definitionOf(one)).join()).digest('hex').slice(0, 8);
+
+interface Folding {
+  readonly projection: Projection;
+  readonly rows: RowCache | null;
+  position: Position;
+  day: string;
+  poison: Poison | null;
+}
+
+interface Checkpoint {
+  readonly projection: string;
+  readonly definition: string;
+  readonly position: Position;
+  readonly day: string;
+}
+
+/** One file of read models: folds batches into it, each with its checkpoints in one transaction. */
+export class ModelFile {
+  readonly database: Database.Database;
+  readonly #historyDays: number;
+  readonly #folding: Folding[];
+  readonly #saveCheckpoint: Database.Statement<[string, string, string, string]>;
+
+  /** Opens the file or makes it. Throws `SqliteError` (SQLITE_NOTADB, SQLITE_CORRUPT) when it is no read model. */
+  constructor(path: string, { historyDays, days }: OpenOptions) {
+    makePrivate(path);
+    this.database = new Database(path);
+    this.#historyDays = historyDays;
+    this.database.pragma('journal_mode = WAL');
+    this.database.pragma('synchronous = NORMAL');
+    this.database.pragma('cache_size = -65536');
+    this.database.pragma('wal_autocheckpoint = 4000');
+    const saved = this.database.transaction(() => this.#prepareTables(days !== undefined)).immediate();
+    this.#folding = projections.map((projection) => this.#folder(projection, saved.get(projection.name), days?.[projection.name]));
+    this.#saveCheckpoint = this.database.prepare('INSERT OR REPLACE INTO checkpoints (projection, definition, position, day) VALUES (?, ?, ?, ?)');
+  }
+
+  #prepareTables(missingMayStart: boolean): Map<string, Checkpoint> {
+    this.database.exec('CREATE TABLE IF NOT EXISTS checkpoints (projection TEXT PRIMARY KEY, definition TEXT NOT NULL, position INTEGER NOT NULL, day TEXT NOT NULL) STRICT, WITHOUT ROWID');
+    const checkpoints = this.database.prepare<[], Checkpoint>('SELECT projection, definition, CAST(position AS TEXT) AS position, day FROM checkpoints').all();
+    const saved = new Map(checkpoints.map((checkpoint) => [checkpoint.projection, checkpoint]));
+    if (saved.size > 0 && !missingMayStart) return saved;
+    const insert = this.database.prepare("INSERT INTO checkpoints (projection, definition, position, day) VALUES (?, ?, 0, '')");
+    for (const projection of projections) {
+      if (saved.has(projection.name)) continue;
+      for (const statement of projection.tables.flatMap(createTable)) this.database.exec(statement);
+      const checkpoint = { projection: projection.name, definition: definitionOf(projection), position: startOfLog, day: '' };
+      insert.run(checkpoint.projection, checkpoint.definition);
+      saved.set(projection.name, checkpoint);
+    }
+    return saved;
+  }
+
+  #folder(projection: Projection, saved: Checkpoint | undefined, dayBefore: string | undefined): Folding {
+    if (saved === undefined) return { projection, rows: null, position: startOfLog, day: '', poison: null };
+    const { position, day } = saved;
+    if (saved.definition !== definitionOf(projection)) return { projection, rows: null, position, day, poison: null };
+    const skipHistoryBelowMs = isDay(dayBefore) ? this.#horizonMs(dayBefore) : 0;
+    return { projection, rows: new RowCache(this.database, projection.tables, skipHistoryBelowMs), position, day, poison: null };
+  }
+
+  #horizonMs(day: string): number {
+    return Date.parse(day) - this.#historyDays * 86_400_000;
+  }
+
+  standings(): readonly Standing[] {
+    return this.#folding.map(({ projection, rows, position, day, poison }) => ({ name: projection.name, position, poison, outdated: rows === null, day }));
+  }
+
+  /**
+   * Folds events in log order into every projection that runs, up to `position`, all or nothing. What a projection has
+   * seen it skips. One that can't fold an event stops there, keeps what came before, and the others go on.
+   */
+  apply(events: readonly RecordedEvent[], position: Position): readonly Standing[] {
+    const before = this.#folding.map((folding) => ({ position: folding.position, day: folding.day, poison: folding.poison }));
+    try {
+      this.database.transaction(() => {
+        for (const folding of this.#folding) this.#fold(folding, events, position);
+      }).immediate();
+    } catch (error) {
+      this.#folding.forEach((folding, index) => {
+        Object.assign(folding, before[index]);
+        folding.rows?.clear();
+      });
+      throw error;
+    }
+    return this.standings();
+  }
+
+  #fold(folding: Folding, events: readonly RecordedEvent[], position: Position): void {
+    const { projection, rows } = folding;
+    if (rows === null || folding.poison !== null || comparePositions(position, folding.position) <= 0) return;
+    const fresh = events.filter((event) => comparePositions(event.position, folding.position) > 0);
+    folding.position = this.#foldUntilPoison(folding, rows, fresh) ?? position;
+    rows.flush();
+    this.#saveCheckpoint.run(projection.name, definitionOf(projection), folding.position, folding.day);
+  }
+
+  /** Where it stopped, short of the poison; undefined when it did not. */
+  #foldUntilPoison(folding: Folding, rows: RowCache, events: readonly RecordedEvent[]): Position | undefined {
+    let reached = folding.position;
+    for (const event of events) {
+      folding.poison = concerns(folding.projection, event) ? this.#foldOne(folding, rows, event) : null;
+      if (folding.poison !== null) return reached;
+      reached = event.position;
+    }
+    return undefined;
+  }
+
+  #foldOne(folding: Folding, rows: RowCache, event: RecordedEvent): Poison | null {
+    this.#turnDay(folding, rows, event);
+    rows.beginEvent();
+    try {
+      folding.projection.apply(event, rows);
+      return null;
+    } catch (error) {
+      if (error instanceof Database.SqliteError) throw error;
+      rows.undoEvent();
+      return { position: event.position, eventId: event.id, error: reasonOf(error) };
+    }
+  }
+
+  /** History is dropped when a day begins in the events' own time, so that a rebuild drops the same at the same place of the log. */
+  #turnDay(folding: Folding, rows: RowCache, event: RecordedEvent): void {
+    const day = (event.metadata['recordedat'] ?? '').slice(0, 10);
+    if (day <= folding.day || !isDay(day)) return;
+    folding.day = day;
+    rows.flush();
+    if (dropHistory(this.database, folding.projection.name, this.#horizonMs(day))) rows.clear();
+  }
+
+  /** SHA-256 over the content of every table, in key order. */
+  digest(): Digest {
+    const whole = createHash('sha256');
+    const tables: Record<string, string> = {};
+    for (const table of projections.flatMap((projection) => projection.tables)) {
+      const hash = createHash('sha256');
+      for (const row of this.database.prepare(selectInKeyOrder(table)).iterate()) hash.update(`${JSON.stringify(row)}\n`);
+      const hex = hash.digest('hex');
+      tables[table.name] = hex;
+      whole.update(`${table.name} ${hex}\n`);
+    }
+    return { sha256: whole.digest('hex'), tables };
+  }
+
+  close(): void {
+    this.database.close();
+  }
+}
+
+const isDay = (text: string | undefined): text is string => text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text);
+
+const concerns = ({ prefixes }: Projection, { stream }: RecordedEvent): boolean => prefixes.some((prefix) => stream.startsWith(prefix));
+
+/** A parser's message quotes what it read, which may be anybody's data. */
+const reasonOf = (error: unknown): string => (error instanceof SyntaxError ? 'its data is not JSON' : error instanceof Error ? error.message : 'it threw no error');
+
+/** Removes a file of read models, with what SQLite keeps beside it. */
+export function removeModel(path: string): void {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${suffix}`, { force: true });
+}
+
+/**
+ * Copies the live file beside it without the tables of the projections that are to be built anew (and of those that do
+ * not exist any more). The live file may be in use.
+ */
+export function copyWithout(livePath: string, path: string, without: readonly string[]): void {
+  removeModel(path);
+  if (projections.every(({ name }) => without.includes(name))) return;
+  const live = new Database(livePath, { readonly: true });
+  live.prepare('VACUUM INTO ?').run(path);
+  live.close();
+  const copy = new Database(path);
+  const kept = projections.filter(({ name }) => !without.includes(name));
+  const keptTables = kept.flatMap(({ tables }) => tables.map((table) => table.name));
+  const tables = copy.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
+  for (const table of tables) if (table !== 'checkpoints' && !keptTables.includes(table)) copy.exec(dropTable(table));
+  const keptNames = kept.map(({ name }) => name);
+  const names = copy.prepare<[], string>('SELECT projection FROM checkpoints').pluck().all();
+  for (const name of names) if (!keptNames.includes(name)) copy.prepare('DELETE FROM checkpoints WHERE projection = ?').run(name);
+  copy.close();
+}

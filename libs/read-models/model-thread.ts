@@ -1,0 +1,56 @@
+import { Worker } from 'node:worker_threads';
+import { ReadModelsUnavailable } from './errors.ts';
+import type { Answer, Operations, Question } from './worker.ts';
+
+const fromSource = import.meta.url.endsWith('.ts');
+
+/** A thread that holds one file of read models. */
+export class ModelThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #seq = 0;
+  #dead: string | undefined;
+
+  constructor() {
+    this.#worker = new Worker(new URL(fromSource ? './worker.ts' : './worker.js', import.meta.url), {
+      name: 'read-models',
+      execArgv: fromSource ? ['--conditions=source', '--disable-warning=ExperimentalWarning'] : [],
+    });
+    this.#worker.on('message', (answer: Answer) => this.#settle(answer));
+    this.#worker.on('error', (error) => this.#die(error instanceof Error ? error.message : 'it threw no error'));
+    this.#worker.on('exit', () => this.#die('it ended'));
+  }
+
+  get dead(): boolean {
+    return this.#dead !== undefined;
+  }
+
+  /** Rejects with `ReadModelsUnavailable` when the thread has died or the operation failed. */
+  ask<Name extends keyof Operations>(operation: Name, argument: Parameters<Operations[Name]>[0]): Promise<ReturnType<Operations[Name]>> {
+    if (this.#dead !== undefined) return Promise.reject(new ReadModelsUnavailable(`the thread of the read models died: ${this.#dead}`));
+    this.#seq += 1;
+    const seq = this.#seq;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(seq, { resolve: resolve as (value: unknown) => void, reject });
+      this.#worker.postMessage({ seq, operation, argument } satisfies Question);
+    });
+  }
+
+  /** Ends the thread at once. Nothing that was committed is lost. */
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #settle(answer: Answer): void {
+    const waiting = this.#waiting.get(answer.seq);
+    this.#waiting.delete(answer.seq);
+    if ('error' in answer) waiting?.reject(new ReadModelsUnavailable(`the read models failed: ${answer.error}`));
+    else waiting?.resolve(answer.value);
+  }
+
+  #die(reason: string): void {
+    this.#dead ??= reason;
+    for (const { reject } of this.#waiting.values()) reject(new ReadModelsUnavailable(`the thread of the read models died: ${this.#dead}`));
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,260 @@
+import type { EventBatch, EventStore } from '#event-store';
+import { type Clock, comparePositions, laterPosition, type Position, sleep, startOfLog } from '#kernel';
+import { ReadModelsUnavailable } from './errors.ts';
+import type { Standing } from './model-file.ts';
+import { ModelThread } from './model-thread.ts';
+import type { Committed, ProjectionStatus, ReadModelAlarm } from './port.ts';
+import { projections } from './projections.ts';
+import type { Queries } from './queries/all.ts';
+
+export interface ProjectorParts {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  /** The live file. */
+  readonly path: string;
+  readonly historyDays: number;
+  readonly onAlarm: (alarm: ReadModelAlarm) => void;
+}
+
+/** What any projection folds. */
+export const followed = { prefixes: [...new Set(projections.flatMap(({ prefixes }) => prefixes))] };
+
+/** How long a projector that failed waits before it tries again. */
+const retryMs = 1_000;
+
+interface Waiter {
+  readonly position: Position;
+  readonly names: readonly string[];
+  readonly reached: () => void;
+}
+
+export const runs = (standing: Standing): boolean => standing.poison === null && !standing.outdated;
+
+/** Where reading has to begin, so that every projection that runs gets what it has not seen; undefined when none runs. */
+export const lowest = (standings: readonly Standing[]): Position | undefined =>
+  standings.filter(runs).reduce<Position | undefined>((low, { position }) => (low === undefined || comparePositions(position, low) < 0 ? position : low), undefined);
+
+const highest = (standings: readonly Standing[]): Position => standings.filter(runs).reduce((high, { position }) => laterPosition(high, position), startOfLog);
+
+/** Follows the log and hands it, batch by batch, to the thread that folds. One batch is folded while the next is read. */
+export class Projector {
+  readonly #parts: ProjectorParts;
+  #thread: ModelThread;
+  #standings: readonly Standing[] = [];
+  #caughtUp = false;
+  /** Per projection, when it last stood at the head, on the monotonic clock. */
+  readonly #atHeadMs = new Map<string, number>();
+  #told: Position = startOfLog;
+  readonly #listeners = new Set<(committed: Committed) => void>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  /** What uses the live file alone: folding, and its exchange for another. */
+  #alone: Promise<unknown> = Promise.resolve();
+  /** While the live file is exchanged, nobody asks. */
+  #exchange: Promise<void> | undefined;
+
+  constructor(parts: ProjectorParts) {
+    this.#parts = parts;
+    this.#thread = new ModelThread();
+  }
+
+  /** Opens the live file. One that can't be read, or that is ahead of the log, is made anew. */
+  async open(): Promise<void> {
+    const { store, clock, path, historyDays } = this.#parts;
+    const opened = await this.#thread.ask('open', { path, historyDays });
+    if (opened.unreadable !== null) this.#alarm('read-models-remade', null, `the file was no read model (${opened.unreadable}) and is built anew`);
+    const ahead = comparePositions(highest(opened.standings), await store.head()) > 0;
+    if (ahead) this.#alarm('read-models-remade', null, 'the file is ahead of the log, so it belongs to another one, and is built anew');
+    this.#standings = ahead ? (await this.#thread.ask('reset', { path, historyDays })).standings : opened.standings;
+    this.#told = this.#standings.some(runs) ? highest(this.#standings) : await store.head();
+    for (const { name } of this.#standings) this.#atHeadMs.set(name, this.#atHeadMs.get(name) ?? clock.monotonicMs());
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await this.#alone.catch(() => undefined);
+    if (!this.#thread.dead) await this.#thread.ask('close', {});
+    await this.#thread.end();
+  }
+
+  get standings(): readonly Standing[] {
+    return this.#standings;
+  }
+
+  statusOf(standing: Standing, rebuilding: boolean): ProjectionStatus {
+    const { name, position, poison } = standing;
+    const state = rebuilding || standing.outdated ? 'REBUILDING' : poison !== null ? 'STOPPED' : 'RUNNING';
+    return { name, state, position, behindMs: this.behindMs(standing), poison };
+  }
+
+  behindMs(standing: Standing): number {
+    return this.#caughtUp && runs(standing) ? 0 : this.#parts.clock.monotonicMs() - (this.#atHeadMs.get(standing.name) ?? 0);
+  }
+
+  onCommitted(listener: (committed: Committed) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  hasReached(position: Position, names: readonly string[]): boolean {
+    return this.#standings.every((standing) => !names.includes(standing.name) || comparePositions(standing.position, position) >= 0);
+  }
+
+  /** Resolves when the named projections have folded the log up to the position; rejects with the signal's reason. */
+  async reached(position: Position, names: readonly string[], signal: AbortSignal): Promise<void> {
+    if (this.hasReached(position, names)) return;
+    signal.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const waiter = { position, names, reached: () => settle(resolve) };
+      const onAbort = (): void => settle(() => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted')));
+      const settle = (then: () => void): void => {
+        this.#waiters.delete(waiter);
+        signal.removeEventListener('abort', onAbort);
+        then();
+      };
+      this.#waiters.add(waiter);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Asks the live file. Throws `ReadModelsUnavailable`. */
+  async ask<Name extends keyof Queries>(name: Name, args?: Parameters<Queries[Name]>[1]): Promise<ReturnType<Queries[Name]>> {
+    await this.#exchange;
+    return (await this.#thread.ask('query', { name, args })) as ReturnType<Queries[Name]>;
+  }
+
+  async digest(): ReturnType<typeof ModelThread.prototype.ask<'digest'>> {
+    await this.#exchange;
+    return this.#thread.ask('digest', null);
+  }
+
+  /**
+   * Puts another file in the place of the live one, together with the thread that holds it. `finish` folds it up to
+   * exactly the position where the live one stands; nothing is folded meanwhile, so nobody sees a step back or a gap.
+   */
+  async takeOver(besidePath: string, beside: ModelThread, finish: (position: Position) => Promise<void>): Promise<void> {
+    await this.#useAlone(async () => {
+      await finish(highest(this.#standings));
+      const exchanging = this.#exchangeFor(besidePath, beside);
+      this.#exchange = exchanging.catch(() => undefined);
+      try {
+        await exchanging;
+      } finally {
+        this.#exchange = undefined;
+      }
+    });
+    this.#wake();
+  }
+
+  async #exchangeFor(besidePath: string, beside: ModelThread): Promise<void> {
+    const { path, historyDays } = this.#parts;
+    const old = this.#thread;
+    await old.ask('close', {});
+    this.#thread = beside;
+    await old.end();
+    await beside.ask('close', { takeOver: { path: besidePath, livePath: path } });
+    this.#standings = (await beside.ask('open', { path, historyDays })).standings;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#parts;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        if (this.#thread.dead) await this.#reopen();
+        await this.#follow(this.#from(), signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#caughtUp = false;
+        this.#alarm('read-models-failing', null, error instanceof Error ? error.message : 'it threw no error');
+        await sleep(clock, retryMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Where reading goes on: before the first event that somebody has not seen, projection or listener. */
+  #from(): Position {
+    const low = lowest(this.#standings) ?? this.#told;
+    return comparePositions(low, this.#told) < 0 ? low : this.#told;
+  }
+
+  async #reopen(): Promise<void> {
+    this.#thread = new ModelThread();
+    const { path, historyDays } = this.#parts;
+    this.#standings = (await this.#thread.ask('open', { path, historyDays })).standings;
+  }
+
+  /** Until the signal aborts, or what is read is behind every projection that runs: then it is to be called again. */
+  async #follow(after: Position, signal: AbortSignal): Promise<void> {
+    let folding: Promise<Error | null> = Promise.resolve(null);
+    for await (const batch of this.#parts.store.subscribe(after, followed, signal)) {
+      const failed = await folding;
+      if (failed !== null) throw failed;
+      if (comparePositions(batch.position, this.#from()) < 0) return;
+      folding = this.#commit(batch).then(
+        () => null,
+        (error: unknown) => (error instanceof Error ? error : new ReadModelsUnavailable('it threw no error')),
+      );
+    }
+    const failed = await folding;
+    if (failed !== null) throw failed;
+  }
+
+  async #commit(batch: EventBatch): Promise<void> {
+    this.#caughtUp = false;
+    const before = this.#standings;
+    await this.#useAlone(async () => {
+      // Where nothing concerns the read models, there is nothing to write: after a restart it is passed over again.
+      this.#standings =
+        batch.events.length === 0
+          ? this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, batch.position) } : standing))
+          : await this.#thread.ask('apply', { events: batch.events, position: batch.position });
+    });
+    for (const { name, poison } of this.#standings) {
+      if (poison !== null && before.find((standing) => standing.name === name)?.poison === null) this.#alarm('projection-stopped', name, `stopped at ${poison.position}, event ${poison.eventId}: ${poison.error}`);
+    }
+    this.#standAtHead(batch.caughtUp);
+    this.#tell(batch);
+    this.#wake();
+  }
+
+  #standAtHead(caughtUp: boolean): void {
+    this.#caughtUp = caughtUp;
+    if (!caughtUp) return;
+    for (const standing of this.#standings) if (runs(standing)) this.#atHeadMs.set(standing.name, this.#parts.clock.monotonicMs());
+  }
+
+  /** A projection that is behind the others may need events again; listeners get each once. */
+  #tell(batch: EventBatch): void {
+    if (comparePositions(batch.position, this.#told) <= 0) return;
+    const events = batch.events.filter((event) => comparePositions(event.position, this.#told) > 0);
+    this.#told = batch.position;
+    for (const listener of this.#listeners) {
+      try {
+        listener({ position: batch.position, events });
+      } catch (error) {
+        this.#alarm('listener-failed', null, error instanceof Error ? error.message : 'it threw no error');
+      }
+    }
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) if (this.hasReached(waiter.position, waiter.names)) waiter.reached();
+  }
+
+  #useAlone<T>(use: () => Promise<T>): Promise<T> {
+    const turn = this.#alone.then(use, use);
+    this.#alone = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #alarm(alarm: ReadModelAlarm['alarm'], projection: string | null, detail: string): void {
+    this.#parts.onAlarm({ alarm, projection, detail });
+  }
+}

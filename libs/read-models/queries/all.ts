@@ -1,0 +1,32 @@
+import { approversOf, getApiKey, listApiKeys, ownersOf } from './access.ts';
+import { approvalCandidates, listApprovals, listPolicies, openApprovalsBy } from './approvals.ts';
+import { getAttempts, getDelivery, lanes, listDeliveries, openDeliveries, queueDepth, transcriptPlaces } from './deliveries.ts';
+import { getCommand } from './receipts.ts';
+import { getSubscription, listSubscriptions, oldestUndeliveredAt, subscriptionHealth, subscriptionVersions } from './subscriptions.ts';
+
+/** Everything that can be asked of the read models, by name: asked on one thread, answered on another. */
+export const queries = {
+  approvalCandidates,
+  approversOf,
+  getApiKey,
+  getAttempts,
+  getCommand,
+  getDelivery,
+  getSubscription,
+  lanes,
+  listApiKeys,
+  listApprovals,
+  listDeliveries,
+  listPolicies,
+  listSubscriptions,
+  oldestUndeliveredAt,
+  openApprovalsBy,
+  openDeliveries,
+  ownersOf,
+  queueDepth,
+  subscriptionHealth,
+  subscriptionVersions,
+  transcriptPlaces,
+};
+
+export type Queries = typeof queries;

@@ -1,0 +1,215 @@
+import type Database from 'better-sqlite3';
+import { type AttemptRow, attemptTable, type DeliveryRow, deliveryTable, type TranscriptRow, transcriptTable } from '#deliveries';
+import { comparePositions, deliveryId, formatInstant, type Position, type Refusal, type Site } from '#kernel';
+import type { DueDelivery } from '../port.ts';
+import { columnsOf } from '../sql.ts';
+import { beyondAll, fromCursor, instant, isKey, type Page, pageOf, type Paging, sql } from './statement.ts';
+
+export type DeliveryStatus = 'PENDING' | 'SCHEDULED' | 'DELIVERED' | 'DEAD_LETTERED' | 'CANCELLED';
+
+/** A delivery as the outside sees it. Times RFC 3339. */
+export interface DeliveryView {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly status: DeliveryStatus;
+  readonly reason: string | null;
+  readonly attempts: number;
+  readonly nextAttemptAt: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** A recorded request; `outcome` is the event's data as it stands in the log. */
+export interface AttemptView {
+  readonly type: AttemptRow['type'];
+  readonly revision: number;
+  readonly recordedAt: string;
+  readonly outcome: object;
+}
+
+type Joined = DeliveryRow & { readonly cancelled: number; readonly deletedAtMs: number | null };
+
+/** Open, but its subscription is gone, is another one by now, or was deleted after this was opened. */
+const cancelled = `(d.status IN ('PENDING', 'SCHEDULED') AND s.id IS NOT NULL AND (
+  s.status IN ('DELETED', 'NONE') OR s.incarnation IS NOT d.incarnation OR coalesce(s.deletedPosition, 0) > d.openedPosition))`;
+const from = `FROM deliveries d LEFT JOIN subscriptions s ON s.tenant = d.tenant AND s.environment = d.environment AND s.id = d.subscriptionId`;
+const select = `SELECT ${columnsOf(deliveryTable, 'd')}, ${cancelled} AS cancelled, s.deletedAtMs AS deletedAtMs ${from}`;
+
+function view(row: Joined): DeliveryView {
+  const { id, subscriptionId, eventId, eventType, attempts } = row;
+  const common = { id, subscriptionId, eventId, eventType, attempts, createdAt: formatInstant(row.createdAtMs) };
+  return row.cancelled === 1
+    ? { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(row.updatedAtMs, row.deletedAtMs ?? 0)) }
+    : { ...common, status: row.status, reason: row.reason, nextAttemptAt: row.status === 'SCHEDULED' ? instant(row.dueAtMs) : null, updatedAt: formatInstant(row.updatedAtMs) };
+}
+
+export interface DeliveryList extends Paging {
+  readonly site: Site;
+  readonly subscriptionId?: string | undefined;
+  readonly status?: DeliveryStatus | undefined;
+  /** Those of one event: its id, and when it was accepted, from which the ids of its deliveries follow. */
+  readonly event?: { readonly eventId: string; readonly recordedAtMs: number } | undefined;
+  /** Scheduled at or after, milliseconds since 1970 UTC. */
+  readonly sinceMs?: number | undefined;
+}
+
+const statuses: readonly DeliveryRow['status'][] = ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED'];
+const storedAs = (status: DeliveryStatus | undefined): readonly DeliveryRow['status'][] =>
+  status === undefined ? statuses : status === 'CANCELLED' ? ['PENDING', 'SCHEDULED'] : [status];
+
+/** Deliveries in the order they were scheduled, newest first. */
+export function listDeliveries(database: Database.Database, list: DeliveryList): Page<DeliveryView> | Refusal {
+  const after = fromCursor(list.cursor, [beyondAll] as [Position]);
+  if (!isKey(after)) return after;
+  const [before] = after;
+  const subscriptionIds = list.subscriptionId === undefined ? subscriptionsOf(database, list.site) : [list.subscriptionId];
+  const found = list.event === undefined ? ofSubscriptions(database, list, subscriptionIds, before) : ofEvent(database, list, list.event, subscriptionIds, before);
+  return pageOf(found, list.limit, view, (row) => [row.scheduledPosition]);
+}
+
+/** Merges ranges of one index, one per subscription and status; each reads only as far as it can still add to the page. */
+function ofSubscriptions(database: Database.Database, list: DeliveryList, subscriptionIds: readonly string[], before: Position): readonly Joined[] {
+  const wanted = list.limit + 1;
+  let found: readonly Joined[] = [];
+  for (const subscriptionId of subscriptionIds) {
+    for (const status of storedAs(list.status)) {
+      const until = found[wanted - 1]?.scheduledPosition ?? '0';
+      found = newest([...found, ...range(database, list, { subscriptionId, status, before, until })]).slice(0, wanted);
+    }
+  }
+  return found;
+}
+
+const subscriptionsOf = (database: Database.Database, site: Site): readonly string[] =>
+  sql<string>(database, 'SELECT id FROM subscriptions WHERE tenant = ? AND environment = ?').pluck().all(site.tenant, site.environment);
+
+const newest = (rows: Joined[]): Joined[] => rows.sort((a, b) => comparePositions(b.scheduledPosition, a.scheduledPosition));
+
+const wantedBy = (list: DeliveryList, row: Joined): boolean =>
+  (list.status === undefined || (list.status === 'CANCELLED') === (row.cancelled === 1)) && (list.sinceMs === undefined || row.createdAtMs >= list.sinceMs);
+
+/** Clocks may go back a little: how much older than asked a delivery must be before the rest of a range is taken to be older too. */
+const clockSlackMs = 3_600_000;
+
+function range(database: Database.Database, list: DeliveryList, of: { subscriptionId: string; status: string; before: Position; until: Position }): readonly Joined[] {
+  const rows = sql<Joined>(
+    database,
+    `${select} WHERE d.tenant = ? AND d.environment = ? AND d.subscriptionId = ? AND d.status = ? AND d.scheduledPosition < ? AND d.scheduledPosition > ?
+     ORDER BY d.scheduledPosition DESC`,
+  ).iterate(list.site.tenant, list.site.environment, of.subscriptionId, of.status, of.before, of.until);
+  const taken: Joined[] = [];
+  for (const row of rows) {
+    if (list.sinceMs !== undefined && row.createdAtMs < list.sinceMs - clockSlackMs) break;
+    if (wantedBy(list, row)) taken.push(row);
+    if (taken.length > list.limit) break;
+  }
+  return taken;
+}
+
+function ofEvent(database: Database.Database, list: DeliveryList, event: { eventId: string; recordedAtMs: number }, subscriptionIds: readonly string[], before: Position): readonly Joined[] {
+  const one = sql<Joined>(database, `${select} WHERE d.id = ? AND d.tenant = ? AND d.environment = ? AND d.scheduledPosition < ?`);
+  const found = subscriptionIds.flatMap((id) => one.get(deliveryId(list.site, event.eventId, id, event.recordedAtMs), list.site.tenant, list.site.environment, before) ?? []);
+  return newest(found.filter((row) => storedAs(list.status).includes(row.status) && wantedBy(list, row)));
+}
+
+export interface OneDelivery {
+  readonly site: Site;
+  readonly id: string;
+}
+
+export function getDelivery(database: Database.Database, { site, id }: OneDelivery): DeliveryView | undefined {
+  const row = sql<Joined>(database, `${select} WHERE d.id = ? AND d.tenant = ? AND d.environment = ?`).get(id, site.tenant, site.environment);
+  return row === undefined ? undefined : view(row);
+}
+
+const ownedBySite = 'EXISTS (SELECT 1 FROM deliveries d WHERE d.id = ? AND d.tenant = ? AND d.environment = ?)';
+
+/** The recorded requests of a delivery, in the order they were recorded. */
+export function getAttempts(database: Database.Database, { site, id }: OneDelivery): readonly AttemptView[] {
+  return sql<AttemptRow>(database, `SELECT ${columnsOf(attemptTable)} FROM attempts WHERE deliveryId = ? AND ${ownedBySite} ORDER BY revision`)
+    .all(id, id, site.tenant, site.environment)
+    .map(({ type, revision, recordedAtMs, outcome }) => ({ type, revision, recordedAt: formatInstant(recordedAtMs), outcome: JSON.parse(outcome) as object }));
+}
+
+/** Where the transcripts of a delivery stand in the log. */
+export function transcriptPlaces(database: Database.Database, { site, id }: OneDelivery): readonly TranscriptRow[] {
+  return sql<TranscriptRow>(database, `SELECT ${columnsOf(transcriptTable)} FROM transcripts WHERE deliveryId = ? AND ${ownedBySite} ORDER BY attempt, recordedAtMs, stream, revision, ordinal`).all(
+    id,
+    id,
+    site.tenant,
+    site.environment,
+  );
+}
+
+/** A place among the open deliveries of one subscription. */
+export interface Place {
+  readonly dueAtMs: number;
+  readonly scheduledPosition: Position;
+}
+
+const sameIncarnation = 's.incarnation = d.incarnation AND coalesce(s.deletedPosition, 0) < d.openedPosition';
+const columns = columnsOf(deliveryTable, 'd');
+const live = "s.status IN ('ACTIVE', 'PAUSED')";
+
+/** Every subscription with open deliveries, paused ones too, and when its first one is due (milliseconds since 1970 UTC). */
+export function lanes(database: Database.Database): readonly { readonly site: Site; readonly subscriptionId: string; readonly dueAtMs: number }[] {
+  const rows = sql<{ tenant: string; environment: string; id: string; dueAtMs: number | null }>(
+    database,
+    `SELECT s.tenant, s.environment, s.id, (
+       SELECT d.dueAtMs FROM deliveries d WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.dueAtMs IS NOT NULL AND ${sameIncarnation}
+       ORDER BY d.dueAtMs, d.scheduledPosition LIMIT 1) AS dueAtMs
+     FROM subscriptions s WHERE ${live}`,
+  ).all();
+  return rows.flatMap(({ tenant, environment, id, dueAtMs }) => (dueAtMs === null ? [] : [{ site: { tenant, environment }, subscriptionId: id, dueAtMs }]));
+}
+
+export interface OpenFeed {
+  readonly site: Site;
+  readonly subscriptionId: string;
+  /** `due`: by `dueAtMs`, then by position. `log`: by position alone. */
+  readonly order: 'due' | 'log';
+  readonly from: Place;
+  readonly limit: number;
+}
+
+/** The open deliveries of a subscription that is not deleted, at or after a place, due or not. */
+export function openDeliveries(database: Database.Database, { site, subscriptionId, order, from: place, limit }: OpenFeed): readonly DueDelivery[] {
+  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ?`;
+  const of = [site.tenant, site.environment, subscriptionId] as const;
+  if (order === 'due') {
+    return sql<DeliveryRow>(database, `${start} AND d.dueAtMs IS NOT NULL AND (d.dueAtMs, d.scheduledPosition) >= (?, CAST(? AS INTEGER)) ORDER BY d.dueAtMs, d.scheduledPosition LIMIT ?`)
+      .all(...of, place.dueAtMs, place.scheduledPosition, limit)
+      .map(due);
+  }
+  const inLogOrder = sql<DeliveryRow>(database, `${start} AND d.status = ? AND d.scheduledPosition >= ? ORDER BY d.scheduledPosition LIMIT ?`);
+  return ['PENDING', 'SCHEDULED']
+    .flatMap((status) => inLogOrder.all(...of, status, place.scheduledPosition, limit))
+    .sort((a, b) => comparePositions(a.scheduledPosition, b.scheduledPosition))
+    .slice(0, limit)
+    .map(due);
+}
+
+const due = (row: DeliveryRow): DueDelivery => ({
+  site: { tenant: row.tenant, environment: row.environment },
+  deliveryId: row.id,
+  subscriptionId: row.subscriptionId,
+  incarnation: row.incarnation,
+  eventId: row.eventId,
+  eventType: row.eventType,
+  eventStream: row.eventStream,
+  operational: row.operational === 1,
+  revision: row.revision,
+  attempts: row.attempts,
+  attemptsCounted: row.attemptsCounted,
+  lastChance: row.lastChance === 1,
+  scheduledPosition: row.scheduledPosition,
+  dueAtMs: row.dueAtMs ?? row.updatedAtMs,
+});
+
+/** How many deliveries are open, over all sites, without those of deleted subscriptions. */
+export function queueDepth(database: Database.Database): { readonly pending: number; readonly scheduled: number } {
+  const count = sql<number>(database, `SELECT coalesce(sum((SELECT count(*) FROM deliveries d WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.status = ?)), 0) FROM subscriptions s WHERE s.status IN ('ACTIVE', 'PAUSED')`).pluck();
+  return { pending: count.get('PENDING') ?? 0, scheduled: count.get('SCHEDULED') ?? 0 };
+}

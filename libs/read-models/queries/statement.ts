@@ -1,0 +1,61 @@
+import type Database from 'better-sqlite3';
+import { type Position, refuse, type Refusal } from '#kernel';
+
+const prepared = new WeakMap<Database.Database, Map<string, Database.Statement>>();
+
+/** A statement of this database, prepared once. */
+export function sql<Row>(database: Database.Database, text: string): Database.Statement<unknown[], Row> {
+  let known = prepared.get(database);
+  if (known === undefined) {
+    known = new Map();
+    prepared.set(database, known);
+  }
+  let statement = known.get(text);
+  if (statement === undefined) {
+    statement = database.prepare(text);
+    known.set(text, statement);
+  }
+  return statement as Database.Statement<unknown[], Row>;
+}
+
+/** One page of a list, newest first. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** Opaque; null on the last page. */
+  readonly nextCursor: string | null;
+}
+
+/** Which page: at most `limit` items after the cursor of the page before. */
+export interface Paging {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** A place past the end of every list: where the newest stand. */
+export const beyondAll: Position = '9223372036854775807';
+
+export const toCursor = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
+
+/** The sort key in a cursor: `first` where there is none yet, a refusal where it was not made by `toCursor`. */
+export function fromCursor<Key extends readonly (string | number)[]>(cursor: string | undefined, first: Key): Key | Refusal {
+  if (cursor === undefined) return first;
+  try {
+    const key = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown;
+    if (Array.isArray(key) && key.length === first.length && key.every((part, index) => typeof part === typeof first[index])) return key as unknown as Key;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  const message = 'This cursor was not made by this list.';
+  return refuse('validation-failed', message, { errors: [{ path: 'cursor', message }] });
+}
+
+export const isKey = <Key extends readonly (string | number)[]>(key: Key | Refusal): key is Key => Array.isArray(key);
+
+/** A page of rows read with one more than asked. */
+export function pageOf<Row, Item>(rows: readonly Row[], limit: number, item: (row: Row) => Item, key: (row: Row) => readonly (string | number)[]): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return { items: shown.map(item), nextCursor: rows.length > limit && last !== undefined ? toCursor(key(last)) : null };
+}
+
+export const instant = (atMs: number | null): string | null => (atMs === null ? null : new Date(atMs).toISOString());

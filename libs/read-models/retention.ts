@@ -1,0 +1,26 @@
+import type Database from 'better-sqlite3';
+import { timeOrdered } from '#kernel';
+
+/**
+ * Ids of deliveries begin with their event's time, so what is old stands at the start of each table: a delivery can't
+ * have ended, nor an attempt been made, before its event was published.
+ */
+const statements: Readonly<Record<string, readonly string[]>> = {
+  deliveries: [
+    'DELETE FROM attempts WHERE deliveryId < @idBelow AND recordedAtMs < @horizonMs',
+    `DELETE FROM deliveries WHERE id < @idBelow AND updatedAtMs < @horizonMs AND (
+       status IN ('DELIVERED', 'DEAD_LETTERED')
+       OR EXISTS (SELECT 1 FROM purges p WHERE p.tenant = deliveries.tenant AND p.environment = deliveries.environment
+                  AND p.subscriptionId = deliveries.subscriptionId AND p.position > deliveries.openedPosition))`,
+  ],
+  transcripts: ['DELETE FROM transcripts WHERE deliveryId < @idBelow AND recordedAtMs < @horizonMs'],
+};
+
+/** Drops what a projection keeps as history only and is older than the horizon. Answers whether it keeps any. */
+export function dropHistory(database: Database.Database, projection: string, horizonMs: number): boolean {
+  const own = statements[projection];
+  if (own === undefined) return false;
+  const idBelow = timeOrdered('dlv', Math.max(0, horizonMs), new Uint8Array(10));
+  for (const statement of own) database.prepare(statement).run({ idBelow, horizonMs });
+  return true;
+}

@@ -1,0 +1,86 @@
+import { renameSync, rmSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import type { Position, RecordedEvent } from '#kernel';
+import { copyWithout, type Digest, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
+import { type Queries, queries } from './queries/all.ts';
+
+/** What the thread can be asked to do. Questions are answered one after the other, in the order they were asked. */
+export interface Operations {
+  /** Opens the file, or makes it. One that can't be read is made anew, and that is answered. */
+  open(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[]; readonly unreadable: string | null };
+  /** Removes the file and opens a new one. */
+  reset(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[] };
+  /** Makes a copy of the live file without some projections and opens it. */
+  openBeside(of: OpenOptions & { readonly livePath: string; readonly path: string; readonly without: readonly string[] }): { readonly standings: readonly Standing[] };
+  apply(of: { readonly events: readonly RecordedEvent[]; readonly position: Position }): readonly Standing[];
+  query(of: { readonly name: keyof Queries; readonly args: unknown }): unknown;
+  digest(of: null): Digest;
+  /** Closes the file; with `takeOver` it is then put in the place of that one. */
+  close(of: { readonly takeOver?: { readonly path: string; readonly livePath: string } }): null;
+}
+
+export interface Question {
+  readonly seq: number;
+  readonly operation: keyof Operations;
+  readonly argument: unknown;
+}
+
+export type Answer = { readonly seq: number; readonly value: unknown } | { readonly seq: number; readonly error: string };
+
+let file: ModelFile | undefined;
+
+const open = (): ModelFile => {
+  if (file === undefined) throw new Error('no read models are open');
+  return file;
+};
+
+const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnType<Operations[Name]> } = {
+  open({ path, ...options }: Parameters<Operations['open']>[0]) {
+    try {
+      file = new ModelFile(path, options);
+      return { standings: file.standings(), unreadable: null };
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError)) throw error;
+      removeModel(path);
+      file = new ModelFile(path, options);
+      return { standings: file.standings(), unreadable: error.message };
+    }
+  },
+  reset({ path, ...options }: Parameters<Operations['reset']>[0]) {
+    file?.close();
+    removeModel(path);
+    file = new ModelFile(path, options);
+    return { standings: file.standings() };
+  },
+  openBeside({ livePath, path, without, ...options }: Parameters<Operations['openBeside']>[0]) {
+    copyWithout(livePath, path, without);
+    file = new ModelFile(path, options);
+    return { standings: file.standings() };
+  },
+  apply: ({ events, position }: Parameters<Operations['apply']>[0]) => open().apply(events, position),
+  query({ name, args }: Parameters<Operations['query']>[0]) {
+    // The caller's types join name and arguments; messages lose them.
+    const query = queries[name] as (database: Database.Database, args: unknown) => unknown;
+    return query(open().database, args);
+  },
+  digest: () => open().digest(),
+  close({ takeOver }: Parameters<Operations['close']>[0]) {
+    file?.close();
+    file = undefined;
+    if (takeOver === undefined) return null;
+    // A log of the old file's pages beside the new file would be taken for its own.
+    for (const suffix of ['-wal', '-shm']) rmSync(`${takeOver.livePath}${suffix}`, { force: true });
+    renameSync(takeOver.path, takeOver.livePath);
+    return null;
+  },
+};
+
+parentPort?.on('message', ({ seq, operation, argument }: Question) => {
+  try {
+    const value = (operations[operation] as (of: unknown) => unknown)(argument);
+    parentPort?.postMessage({ seq, value } satisfies Answer);
+  } catch (error) {
+    parentPort?.postMessage({ seq, error: error instanceof Error ? error.message : 'it threw no error' } satisfies Answer);
+  }
+});
