@@ -1,0 +1,100 @@
+import { wireBody } from '#deliveries';
+import type { EventStore } from '#event-store';
+import type { RecordedEvent } from '#kernel';
+import { readPublishedEvent } from '#publishing';
+
+/** A published event that is not there, or is not what was written. */
+export class EventUnreadable extends Error {
+  override readonly name = 'EventUnreadable';
+}
+
+/** What every request for one published event shares. */
+export interface EventBody {
+  readonly body: Uint8Array;
+  /** Id of the published event in the log: the cause of its deliveries. */
+  readonly causationId: string;
+  readonly correlationId: string;
+}
+
+interface Cached {
+  readonly event: RecordedEvent;
+  /** Made when the first request needs it: most events match nobody. */
+  made: EventBody | undefined;
+  bytes: number;
+}
+
+/** What an entry costs beside its text. */
+const overheadBytes = 1_024;
+
+/** The bodies used last, by the event's stream, within a budget of bytes; what is not there is read from the log. */
+export class Bodies {
+  readonly #store: Pick<EventStore, 'readStream'>;
+  readonly #maxBytes: number;
+  readonly #cached = new Map<string, Cached>();
+  readonly #loading = new Map<string, Promise<EventBody>>();
+  #bytes = 0;
+
+  constructor(store: Pick<EventStore, 'readStream'>, maxBytes: number) {
+    this.#store = store;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** A published event that was just seen: probably needed soon. */
+  remember(event: RecordedEvent): void {
+    if (!this.#cached.has(event.stream)) this.#put(event.stream, { event, made: undefined, bytes: event.data.length + overheadBytes });
+  }
+
+  get(stream: string): EventBody | undefined {
+    const cached = this.#cached.get(stream);
+    if (cached === undefined) return undefined;
+    this.#drop(stream, cached);
+    if (cached.made === undefined) {
+      cached.made = make(cached.event);
+      cached.bytes = cached.event.data.length + cached.made.body.byteLength + overheadBytes;
+    }
+    this.#put(stream, cached);
+    return cached.made;
+  }
+
+  /** Reads the event; everybody who waits for the same one shares the read. Rejects with `EventUnreadable` or the store's errors. */
+  load(stream: string): Promise<EventBody> {
+    const known = this.#loading.get(stream);
+    if (known !== undefined) return known;
+    const loading = this.#read(stream).finally(() => this.#loading.delete(stream));
+    this.#loading.set(stream, loading);
+    return loading;
+  }
+
+  async #read(stream: string): Promise<EventBody> {
+    const [event] = await this.#store.readStream(stream, 0, 1);
+    if (event === undefined) throw new EventUnreadable(`${stream} has no event`);
+    const made = make(event);
+    const known = this.#cached.get(stream);
+    if (known !== undefined) this.#drop(stream, known);
+    this.#put(stream, { event, made, bytes: event.data.length + made.body.byteLength + overheadBytes });
+    return made;
+  }
+
+  #put(stream: string, entry: Cached): void {
+    this.#cached.set(stream, entry);
+    this.#bytes += entry.bytes;
+    for (const [oldest, old] of this.#cached) {
+      if (this.#bytes <= this.#maxBytes) return;
+      this.#drop(oldest, old);
+    }
+  }
+
+  #drop(stream: string, entry: Cached): void {
+    this.#cached.delete(stream);
+    this.#bytes -= entry.bytes;
+  }
+}
+
+function make(event: RecordedEvent): EventBody {
+  try {
+    const body = Buffer.from(wireBody(readPublishedEvent(event)));
+    return { body, causationId: event.id, correlationId: event.metadata['correlationid'] ?? event.id };
+  } catch (error) {
+    throw new EventUnreadable(`${event.stream} can't be read as a published event`, { cause: error });
+  }
+}

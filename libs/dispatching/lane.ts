@@ -1,0 +1,122 @@
+import { comparePositions, type Site, siteKey } from '#kernel';
+import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import type { Window } from './window.ts';
+
+/** What one process knows of one subscription's deliveries. */
+export interface Lane {
+  readonly site: Site;
+  readonly subscriptionId: string;
+  /** First attempts and replays, in log order. */
+  readonly fresh: Window;
+  /** Retries, by their time; of an ORDERED subscription in log order. */
+  readonly retries: Window;
+  /** ORDERED: one at a time, in log order whatever the status. */
+  ordered: boolean;
+  /** First attempts and retries take turns, so that neither starves the other. */
+  retryIsNext: boolean;
+  readonly keys: SigningKeys;
+  /** Undefined until it is needed, and again when the subscription has changed. */
+  view: SubscriptionView | undefined;
+  /** Counts changes of the subscription: what was read before the last one is not used. */
+  changes: number;
+  loading: Promise<void> | undefined;
+  /** Nothing is attempted and nothing kept in memory: paused, deleted, purged. Until the next change. */
+  asleep: boolean;
+  /** Counts deletions: what was taken from the window before one is not sent. */
+  deletions: number;
+  /** Nothing starts before: something that every attempt needs could not be had. */
+  blockedUntilMs: number;
+  /** Requests being prepared or under way, and those set aside after an error of ours; requests whose outcome is being recorded. */
+  sending: number;
+  recording: number;
+  /** Deliveries whose recorded state the read model has not shown yet. */
+  readonly unshown: Set<string>;
+  /** Deliveries whose newer state the read model has shown while a page was read, which may still hold the older one. */
+  readonly shownMeanwhile: string[];
+}
+
+export const laneKey = (site: Site, subscriptionId: string): string => `${siteKey(site)}.${subscriptionId}`;
+
+export const newLane = (site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
+  site,
+  subscriptionId,
+  fresh,
+  retries,
+  ordered: false,
+  retryIsNext: false,
+  keys,
+  view: undefined,
+  changes: 0,
+  loading: undefined,
+  asleep: false,
+  deletions: 0,
+  blockedUntilMs: 0,
+  sending: 0,
+  recording: 0,
+  unshown: new Set(),
+  shownMeanwhile: [],
+});
+
+export const windowOf = (lane: Lane, status: OpenStatus): Window => (status === 'PENDING' ? lane.fresh : lane.retries);
+
+/** Nothing would be lost by forgetting it. */
+export const isIdle = (lane: Lane): boolean =>
+  lane.fresh.isDone && lane.retries.isDone && lane.sending + lane.recording + lane.unshown.size === 0 && lane.loading === undefined;
+
+/** Whether a page of the read model is on its way, which may be older than what is known by then. */
+export const isReading = (lane: Lane): boolean => lane.fresh.isReading || lane.retries.isReading;
+
+/** Keeps nothing that waits: the read model knows what is open. */
+export function forgetWaiting(lane: Lane): void {
+  lane.fresh.forgetAll();
+  lane.retries.forgetAll();
+}
+
+/** Keeps nothing that waits: nothing is open. */
+export function closeWindows(lane: Lane): void {
+  lane.fresh.close();
+  lane.retries.close();
+}
+
+export function setOrdered(lane: Lane, ordered: boolean): void {
+  lane.ordered = ordered;
+  lane.retries.setOrder(ordered ? 'log' : 'due');
+}
+
+/** Whether the lane may send now, its first delivery aside. ORDERED waits until the one before is durably recorded. */
+export function hasRoom(lane: Lane, nowMs: number, perSubscription: number): boolean {
+  if (lane.asleep || lane.view === undefined || lane.blockedUntilMs > nowMs) return false;
+  return lane.ordered ? lane.sending + lane.recording === 0 : lane.sending < perSubscription;
+}
+
+/** The window whose head is to be sent next, or when there will be one; never, when that depends on something else. */
+export function nextOf(lane: Lane, nowMs: number): Window | { readonly atMs: number } {
+  const window = lane.ordered ? firstOfOrdered(lane) : firstOfAny(lane, nowMs);
+  const head = window?.head();
+  if (window === undefined || head === undefined) return { atMs: Infinity };
+  return head.status === 'PENDING' || head.dueAtMs <= nowMs ? window : { atMs: head.dueAtMs };
+}
+
+function firstOfOrdered({ fresh, retries }: Lane): Window | undefined {
+  if (fresh.isUnsure || retries.isUnsure) return undefined;
+  const [first, retry] = [fresh.head(), retries.head()];
+  if (first === undefined || retry === undefined) return first === undefined ? retries : fresh;
+  return comparePositions(first.scheduledPosition, retry.scheduledPosition) < 0 ? fresh : retries;
+}
+
+function firstOfAny({ fresh, retries, retryIsNext }: Lane, nowMs: number): Window {
+  const retryIsDue = (retries.head()?.dueAtMs ?? Infinity) <= nowMs;
+  if (fresh.size === 0) return retries;
+  return retryIsDue && retryIsNext ? retries : fresh;
+}
+
+/** One delivery on its way: taken from the window, not yet recorded. */
+export interface Attempt {
+  readonly lane: Lane;
+  readonly entry: OpenDelivery;
+  /** The lane's `deletions` when it was taken. */
+  readonly deletions: number;
+  /** The read model has shown an event of its stream up to this revision meanwhile. */
+  shownRevision: number;
+}

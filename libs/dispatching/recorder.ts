@@ -1,0 +1,114 @@
+import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
+import { type EventStore, WrongExpectedRevision } from '#event-store';
+import { type Clock, type Ids, isLedgerEvent, type Metadata, type NewEvent, type RecordedEvent, stored } from '#kernel';
+import { patiently, type Patience } from './patience.ts';
+
+export type OutcomeEvent = Extract<DeliveryEvent, { type: 'WebhookDeliverySucceeded' | 'WebhookDeliveryAttemptFailed' | 'WebhookDeliveryDeadLettered' }>;
+
+/** What one finished request has to leave in the log. */
+export interface Finished {
+  /** The delivery's stream, and the revision at which the request was made. */
+  readonly stream: string;
+  readonly revision: number;
+  readonly event: OutcomeEvent;
+  readonly metadata: Metadata;
+  /** JSON text. */
+  readonly transcript: string;
+}
+
+export interface Recorded {
+  /** Of the delivery's stream, with our event. */
+  readonly revision: number;
+  /** The delivery as its stream says, when somebody else has written to it too. */
+  readonly state?: DeliveryState;
+}
+
+export interface RecorderParts {
+  readonly store: Pick<EventStore, 'append' | 'readStream'>;
+  readonly transcripts: { write(text: string): Promise<void> };
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly patience: Patience;
+  readonly maxUnrecorded: number;
+  readonly maxWaitMs: number;
+}
+
+/** Records outcomes: the transcript first, then the outcome at the delivery's exact revision; many at a time, none waits for another. */
+export class OutcomeRecorder {
+  readonly #parts: RecorderParts;
+  /** In the order of their coming. */
+  readonly #unrecorded = new Map<Finished, number>();
+
+  constructor(parts: RecorderParts) {
+    this.#parts = parts;
+  }
+
+  get unrecorded(): number {
+    return this.#unrecorded.size;
+  }
+
+  /** Whether more may be sent: what can't be recorded must not pile up. */
+  isKeepingUp(): boolean {
+    if (this.#unrecorded.size >= this.#parts.maxUnrecorded) return false;
+    for (const sinceMs of this.#unrecorded.values()) return this.#parts.clock.monotonicMs() - sinceMs <= this.#parts.maxWaitMs;
+    return true;
+  }
+
+  /**
+   * Resolves when the outcome is durable. Goes on while the store is unavailable or leaves the outcome of an append
+   * unknown, with the same event id; where another process has moved the delivery meanwhile, the request is recorded as a further
+   * attempt that changes nothing. Rejects when it was given up (`patience.signal`) or the store refused for good.
+   */
+  async record(finished: Finished): Promise<Recorded> {
+    this.#unrecorded.set(finished, this.#parts.clock.monotonicMs());
+    try {
+      await this.#parts.transcripts.write(finished.transcript);
+      return await this.#append(finished);
+    } finally {
+      this.#unrecorded.delete(finished);
+    }
+  }
+
+  async #append(finished: Finished): Promise<Recorded> {
+    const { store, ids, patience } = this.#parts;
+    const { stream, metadata } = finished;
+    let event = newEvent(ids.uuid(), finished.event, metadata);
+    let expected = finished.revision;
+    for (;;) {
+      const revision = await this.#appendAt(stream, expected, event);
+      // Only at the revision of the request is it known what follows.
+      if (revision !== undefined && expected === finished.revision) return { revision };
+      const history = await patiently(() => store.readStream(stream), patience);
+      const last = history.at(-1);
+      if (last === undefined) throw new Error(`${stream} is gone`);
+      const state = fold(history);
+      if (state.status === 'NONE' || history.some(({ id }) => id === event.id)) return { revision: last.revision, state };
+      expected = last.revision;
+      // A receipt says nothing about the delivery; after anything else this request came too late to change it.
+      const overtaken = history.some((other) => other.revision > finished.revision && !isLedgerEvent(other));
+      if (overtaken) event = newEvent(ids.uuid(), duplicate(finished.event.data, state.attempts + 1), metadata);
+    }
+  }
+
+  /** The event's revision, or undefined when the stream stands elsewhere. */
+  async #appendAt(stream: string, expected: number, event: NewEvent): Promise<number | undefined> {
+    const { store, patience } = this.#parts;
+    try {
+      return (await patiently(() => store.append(stream, expected, [event]), patience)).revision;
+    } catch (error) {
+      if (error instanceof WrongExpectedRevision) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The delivery as its stream says; receipts stand in it too. */
+export const fold = (history: readonly RecordedEvent[]): DeliveryState =>
+  history.filter((event) => !isLedgerEvent(event)).reduce<DeliveryState>((state, event) => evolveDelivery(state, stored<DeliveryEvent>(event)), initialDelivery);
+
+function duplicate(outcome: AttemptOutcome, attempt: number): DeliveryEvent {
+  const { startedAt, durationMs, status, error, subscriptionRevision, secretVersionIds, transcriptSha256 } = outcome;
+  return { type: 'WebhookDeliveryDuplicateAttempted', data: { attempt, startedAt, durationMs, status, error, subscriptionRevision, secretVersionIds, transcriptSha256 } };
+}
+
+const newEvent = (id: string, event: DeliveryEvent, metadata: Metadata): NewEvent => ({ id, type: event.type, data: JSON.stringify(event.data), metadata });

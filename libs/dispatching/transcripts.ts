@@ -1,0 +1,118 @@
+import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, StreamTombstoned, WrongExpectedRevision } from '#event-store';
+import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
+import { patiently, type Patience } from './patience.ts';
+
+/** A batch is written when it has so many transcripts, or so many bytes, or the first one has waited long enough. */
+const batchSize = 200;
+const batchBytes = maxAppendBytes - 16 * 1024;
+
+interface Waiting {
+  readonly text: string;
+  readonly bytes: number;
+  readonly durable: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export interface TranscriptLogParts {
+  readonly store: Pick<EventStore, 'append'>;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly waitMs: number;
+  readonly patience: Patience;
+}
+
+/**
+ * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.<partition>`: the day is that of the
+ * writing, the partition is this process's own (a random name), so its revision is known without reading.
+ */
+export class TranscriptLog {
+  readonly #parts: TranscriptLogParts;
+  #partition: string;
+  #stream = '';
+  #revision: ExpectedRevision = 'NO_STREAM';
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #writing = false;
+  #timerRuns = false;
+
+  constructor(parts: TranscriptLogParts) {
+    this.#parts = parts;
+    this.#partition = parts.ids.uuid();
+  }
+
+  /** Resolves when the transcript (JSON text) is durable. Rejects when writing was given up. */
+  write(text: string): Promise<void> {
+    return new Promise((durable, failed) => {
+      const bytes = Buffer.byteLength(text) + 1;
+      this.#waiting.push({ text, bytes, durable, failed });
+      this.#waitingBytes += bytes;
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    if (this.#writing || this.#waiting.length === 0) return;
+    if (this.#waiting.length >= batchSize || this.#waitingBytes >= batchBytes) void this.#flush();
+    else if (!this.#timerRuns) {
+      this.#timerRuns = true;
+      this.#parts.clock.after(this.#parts.waitMs, () => {
+        this.#timerRuns = false;
+        if (!this.#writing && this.#waiting.length > 0) void this.#flush();
+      });
+    }
+  }
+
+  /** While one batch is written the next one gathers, and goes as soon as this one is done. */
+  async #flush(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#takeBatch();
+      try {
+        await this.#append(`{"transcripts":[${batch.map(({ text }) => text).join(',')}]}`);
+        for (const { durable } of batch) durable();
+      } catch (error) {
+        for (const { failed } of batch) failed(error);
+      }
+    }
+    this.#writing = false;
+  }
+
+  #takeBatch(): readonly Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const item of this.#waiting) {
+      if (count === batchSize || (count > 0 && bytes + item.bytes > batchBytes)) break;
+      bytes += item.bytes;
+      count += 1;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
+  }
+
+  async #append(data: string): Promise<void> {
+    const { store, clock, ids, patience } = this.#parts;
+    const recordedat = formatInstant(clock.now());
+    const metadata = { recordedat, schemaversion: '1', actortype: 'SYSTEM', actorid: 'dispatcher' };
+    const event: NewEvent = { id: ids.uuid(), type: 'WebhookTranscriptsRecorded', data, metadata };
+    for (;;) {
+      this.#turnTo(`transcript-${recordedat.slice(0, 10).replaceAll('-', '')}`);
+      const [stream, expected] = [this.#stream, this.#revision];
+      try {
+        const { revision }: AppendResult = await patiently(() => store.append(stream, expected, [event]), patience);
+        this.#revision = revision;
+        return;
+      } catch (error) {
+        if (!(error instanceof WrongExpectedRevision || error instanceof StreamTombstoned)) throw error;
+        // Somebody else wrote to our stream or removed it: begin another one.
+        this.#partition = ids.uuid();
+      }
+    }
+  }
+
+  #turnTo(day: string): void {
+    const stream = `${day}.${this.#partition}`;
+    if (stream === this.#stream) return;
+    this.#stream = stream;
+    this.#revision = 'NO_STREAM';
+  }
+}

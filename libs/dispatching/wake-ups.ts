@@ -1,0 +1,91 @@
+import type { Clock } from '#kernel';
+
+/** An operator who sets the clock is noticed within this time. */
+const longestSleepMs = 60_000;
+
+/** Wakes items at their times, the earliest first, with one timer for all. An item set twice is woken at the earlier time. */
+export class WakeUps<T> {
+  readonly #clock: Clock;
+  readonly #wake: (items: readonly T[]) => void;
+  /** A binary heap by time; an item whose time has changed since is skipped. */
+  readonly #heap: { readonly atMs: number; readonly item: T }[] = [];
+  readonly #times = new Map<T, number>();
+  #armedForMs = Infinity;
+  #disarm: () => void = () => undefined;
+
+  constructor(clock: Clock, wake: (items: readonly T[]) => void) {
+    this.#clock = clock;
+    this.#wake = wake;
+  }
+
+  set(item: T, atMs: number): void {
+    if ((this.#times.get(item) ?? Infinity) <= atMs) return;
+    this.#times.set(item, atMs);
+    this.#push({ atMs, item });
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#disarm();
+    this.#heap.length = 0;
+    this.#times.clear();
+    this.#armedForMs = Infinity;
+  }
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (first === undefined || first.atMs >= this.#armedForMs) return;
+    this.#disarm();
+    this.#armedForMs = first.atMs;
+    const delayMs = Math.min(Math.max(0, first.atMs - this.#clock.now()), longestSleepMs);
+    this.#disarm = this.#clock.after(delayMs, () => this.#fire());
+  }
+
+  #fire(): void {
+    this.#armedForMs = Infinity;
+    const nowMs = this.#clock.now();
+    const due: T[] = [];
+    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; first = this.#heap[0]) {
+      this.#pop();
+      if (this.#times.get(first.item) !== first.atMs) continue;
+      this.#times.delete(first.item);
+      due.push(first.item);
+    }
+    this.#wake(due);
+    this.#arm();
+  }
+
+  #push(entry: { readonly atMs: number; readonly item: T }): void {
+    const heap = this.#heap;
+    let index = heap.length;
+    heap.push(entry);
+    while (index > 0) {
+      const above = (index - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || parent.atMs <= entry.atMs) break;
+      heap[index] = parent;
+      index = above;
+    }
+    heap[index] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let index = 0;
+    for (let child = this.#earlierChild(0); child !== undefined; child = this.#earlierChild(index)) {
+      const entry = heap[child];
+      if (entry === undefined || entry.atMs >= last.atMs) break;
+      heap[index] = entry;
+      index = child;
+    }
+    heap[index] = last;
+  }
+
+  #earlierChild(index: number): number | undefined {
+    const [left, right] = [this.#heap[2 * index + 1], this.#heap[2 * index + 2]];
+    if (left === undefined) return undefined;
+    return right !== undefined && right.atMs < left.atMs ? 2 * index + 2 : 2 * index + 1;
+  }
+}
