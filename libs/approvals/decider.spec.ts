@@ -168,7 +168,7 @@ describe('WithdrawApproval', () => {
 describe('RevokeApproval', () => {
   it('is an approver\'s, or an administrator\'s', () => {
     given(...approved).when(revoke()).then(revoked);
-    given(...approved).when(revoke(voter({ type: 'USER', id: 'root' }, { isAdmin: true, bound: false }))).then({ ...revoked, data: { by: { type: 'USER', id: 'root' }, reason: 'changed my mind' } } as ApprovalEvent);
+    given(...approved).when(revoke(voter({ type: 'USER', id: 'root' }, { isAdmin: true, bound: false }))).then({ ...revoked, data: { by: { type: 'USER', id: 'root' }, reason: 'changed my mind' } });
   });
   it('does nothing twice', () => given(...approved, revoked).when(revoke()).thenNothing());
   it('is refused by anybody else, and by an approver\'s name under a key that is not theirs', () => {

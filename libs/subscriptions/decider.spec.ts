@@ -27,7 +27,7 @@ const rotate = (more: Partial<Extract<SubscriptionCommand, { do: 'rotate' }>> = 
 
 describe('UpsertWebhookSubscription', () => {
   it('creates a subscription that does not exist', () => given().when(upsert()).then(created));
-  it('creates it paused when asked to', () => given().when(upsert({ status: 'PAUSED' })).then({ ...created, data: { ...created.data, status: 'PAUSED' } } as SubscriptionEvent));
+  it('creates it paused when asked to', () => given().when(upsert({ status: 'PAUSED' })).then({ ...created, data: { ...created.data, status: 'PAUSED' } }));
   it('does nothing when everything is as asked', () => given(created).when(upsert({ secret: secretOf('sec_9') })).thenNothing());
   it('changes the settings that differ', () => given(created).when(upsert({ settings: { ...settings, targetUrl: 'https://b.example/' } })).then({ type: 'WebhookSubscriptionUpdated', data: { ...settings, targetUrl: 'https://b.example/' } }));
   it('pauses and resumes when the status differs', () => {
@@ -41,7 +41,7 @@ describe('UpsertWebhookSubscription', () => {
   });
   it('refuses to smuggle in another reference', () => given(created).when(upsert({ secret: secretOf('sec_2', { kind: 'env', reference: 'env:KF_WEBHOOK_SECRET_A' }) })).thenRefused('secret-change-needs-rotation'));
   it('is refused on a deleted subscription until its purge', () => given(created, deleted).when(upsert()).thenRefused('subscription-deleted'));
-  it('creates a new incarnation after the purge', () => given(created, deleted, purged).when(upsert({ secret: secretOf('sec_2') })).then({ ...created, data: { ...created.data, secret: secretOf('sec_2').version } } as SubscriptionEvent));
+  it('creates a new incarnation after the purge', () => given(created, deleted, purged).when(upsert({ secret: secretOf('sec_2') })).then({ ...created, data: { ...created.data, secret: secretOf('sec_2').version } }));
 });
 
 describe('PauseWebhookSubscription', () => {
@@ -72,7 +72,7 @@ describe('RestoreWebhookSubscription', () => {
   const restore = (nowMs: number): SubscriptionCommand => ({ do: 'restore', id, nowMs });
   it('restores a deleted subscription', () => given(created, deleted).when(restore(now)).then(restored));
   it('gives back the status before the delete', () => {
-    const { state } = given(created, { ...paused, data: { reason: 'endpoint-gone' } } as SubscriptionEvent, deleted, restored);
+    const { state } = given(created, { ...paused, data: { reason: 'endpoint-gone' } }, deleted, restored);
     expect(state).toMatchObject({ status: 'PAUSED', pausedReason: 'endpoint-gone' });
   });
   it('remembers where it was deleted: what was open then stays cancelled', () => expect(given(created, deleted, restored).state).toMatchObject({ lastDeletedPosition: '2' }));

@@ -4,15 +4,26 @@ import { simulatedStart } from './simulated-clock.ts';
 
 interface Pure<State, Command, Event extends DomainEvent<string, object>> {
   readonly initialState: State;
-  evolve(state: State, event: Stored<Event>): State;
-  decide(state: State, command: Command): Decision<Event>;
+  readonly evolve: (state: State, event: Stored<Event>) => State;
+  readonly decide: (state: State, command: Command) => Decision<Event>;
+}
+
+interface Decisions<State, Command, Event> {
+  readonly given: (...history: readonly Fact<Event>[]) => { readonly state: State; readonly when: (command: Command) => Expectations<Event> };
+}
+
+interface Expectations<Event> {
+  readonly decision: Decision<Event>;
+  readonly then: (...events: readonly Event[]) => void;
+  readonly thenNothing: () => void;
+  readonly thenRefused: (code: string) => void;
 }
 
 /** A fact of a history: it happened at the simulated start unless it says when. */
 export type Fact<Event> = Event & { readonly atMs?: number };
 
 /** `given(history).when(command).then(events)`: what a pure decider does, in the words of its domain. */
-export function decisionsOf<State, Command, Event extends DomainEvent<string, object>>({ initialState, evolve, decide }: Pure<State, Command, Event>) {
+export function decisionsOf<State, Command, Event extends DomainEvent<string, object>>({ initialState, evolve, decide }: Pure<State, Command, Event>): Decisions<State, Command, Event> {
   return {
     given(...history: readonly Fact<Event>[]) {
       const state = history.map(asStored<Event>).reduce(evolve, initialState);
