@@ -1,0 +1,41 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Figure } from './figure.ts';
+import { machineFacts } from './machine.ts';
+import { type Options, readOptions } from './options.ts';
+import { tableOf } from './report.ts';
+import { commandFigures } from './scenarios/commands.ts';
+import { deliver } from './scenarios/deliveries.ts';
+import { rebuildFigures } from './scenarios/rebuild.ts';
+import type { Run } from './server.ts';
+
+const note = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function figuresOf(run: Run, { names, size }: Options): Promise<readonly Figure[]> {
+  const figures: Figure[] = [];
+  if (names.includes('commands')) {
+    note('Commands …');
+    figures.push(...(await commandFigures(run, size)));
+  }
+  if (names.includes('deliveries') || names.includes('rebuild')) {
+    note('Deliveries …');
+    const delivered = await deliver(run, size);
+    if (names.includes('deliveries')) figures.push(...delivered.figures);
+    if (names.includes('rebuild')) {
+      note('Rebuild, of the log that the deliveries left …');
+      figures.push(...(await rebuildFigures(delivered.dataDir)));
+    }
+  }
+  return figures;
+}
+
+const options = readOptions(process.argv.slice(2));
+const folder = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
+try {
+  const facts = machineFacts(folder);
+  const figures = await figuresOf({ folder, profileDir: options.profileDir }, options);
+  process.stdout.write(`${facts.join('\n')}\n${tableOf(figures)}\n`);
+} finally {
+  await rm(folder, { recursive: true });
+}
