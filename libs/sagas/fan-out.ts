@@ -62,26 +62,28 @@ class FanOutWork implements Work {
     for (const [instance] of parked) {
       const [event] = await this.#parts.store.readStream(instance, 0, 1);
       this.entries.set(instance, { state: null, parked: null });
-      if (event !== undefined) await this.#schedule([event], { after: startOfLog, through: event.position }, context, new Map());
+      if (event !== undefined) await this.#schedule([event], startOfLog, context, new Map());
     }
     return parked.length;
   }
 
   async react({ events, after }: Stretch, context: WorkContext): Promise<number> {
-    const last = events.at(-1);
-    if (last === undefined) return 0;
     const [subscriptions, published] = parted(events, ({ stream }) => stream.startsWith(prefixOf('webhooksubscription')));
-    for (const { stream } of subscriptions) this.#receivers.delete(siteKey(placeOf(stream).site));
-    // Up to the last event of either kind: what is compiled now must hold for the next stretch too.
-    await this.#schedule(published, { after, through: last.position }, context, this.#receivers);
+    const touched = new Set(subscriptions.map(({ stream }) => siteKey(placeOf(stream).site)));
+    const forget = (): void => touched.forEach((site) => this.#receivers.delete(site));
+    forget();
+    await this.#schedule(published, after, context, this.#receivers);
+    // What was compiled for a stretch with a change in it need not hold after it: a version may begin where it ends.
+    forget();
     return published.length;
   }
 
-  async #schedule(events: readonly RecordedEvent[], range: Range, context: WorkContext, receivers: Map<string, Receivers>): Promise<void> {
+  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, receivers: Map<string, Receivers>): Promise<void> {
     const published = events.flatMap((recorded) => this.#read(recorded, context));
-    if (published.length === 0) return;
-    await this.#reached(range.through, context.signal);
-    for (const { event } of published) await this.#compile(event, range, receivers);
+    const through = published.at(-1)?.recorded.position;
+    if (through === undefined) return;
+    await this.#reached(through, context.signal);
+    for (const { event } of published) await this.#compile(event, { after, through }, receivers);
     await inFlight(inTurn(published, receivers, this.#parts.clock), appendsInFlight, async (deliveries) => {
       for (const delivery of deliveries) await context.endurance.durably(() => this.#append(delivery));
     });

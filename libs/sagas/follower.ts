@@ -179,10 +179,16 @@ export class Follower {
   async #batch({ events, position, caughtUp }: EventBatch): Promise<void> {
     const after = this.#position;
     const fresh = events.filter((event) => comparePositions(event.position, after) > 0);
+    if (this.#caughtUp) this.#standsAtHead(fresh.length === 0);
     if (fresh.length > 0) this.#changes += await this.#atomically(() => this.#work.react({ events: fresh, after }, this.#context));
     this.#position = laterPosition(position, after);
-    this.#caughtUp = caughtUp;
-    if (caughtUp) this.#atHeadMs = this.#parts.clock.monotonicMs();
+    this.#standsAtHead(caughtUp);
+  }
+
+  /** It stood there until now, or does from now on; while it reacts it does not. */
+  #standsAtHead(still: boolean): void {
+    if (this.#caughtUp || still) this.#atHeadMs = this.#parts.clock.monotonicMs();
+    this.#caughtUp = still;
   }
 
   async #chores(): Promise<void> {

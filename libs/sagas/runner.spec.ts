@@ -23,17 +23,27 @@ const counting = (mended = false): Saga<Counted, SagaOutput> => ({
   deadlineOf: ({ remindAtMs }) => remindAtMs,
 });
 
-function react(instance: string, { seen, remindAtMs }: Counted, input: SagaInput, mended: boolean): { state: Counted | null; outputs: readonly SagaOutput[] } {
-  if (input.kind === 'deadline') return { state: { seen }, outputs: [say(`${instance}|reminded|${remindAtMs}`, `reminded-${seen}`)] };
+type Reacts = ReturnType<Saga<Counted, SagaOutput>['react']>;
+
+function react(instance: string, state: Counted, input: SagaInput, mended: boolean): Reacts {
+  if (input.kind === 'deadline') return { state: { seen: state.seen }, outputs: [say(`${instance}|reminded|${state.remindAtMs}`, `reminded-${state.seen}`)] };
   const { event } = input;
   const { type, data } = stored<{ type: string; data: { atMs?: number } }>(event);
-  const next: Counted = { seen: seen + 1, ...(remindAtMs === undefined ? {} : { remindAtMs }) };
-  if (type === 'Poison' && !mended) throw new Error('it can not be read');
-  if (type === 'Remind') return { state: { ...next, remindAtMs: data.atMs ?? 0 }, outputs: [] };
-  if (type === 'Forget') return { state: { seen: next.seen }, outputs: [] };
-  if (type === 'Ended') return { state: null, outputs: [] };
-  if (type === 'Command') return { state: next, outputs: [{ do: 'command', key: event.id, site, commandType: 'PauseWebhookSubscription', payload: { instance, seen: next.seen }, settledBy: ['not-found'], because: causedBy(event) }] };
-  return { state: next, outputs: [say(event.id, `${instance.split('.').at(-1) ?? ''}-${next.seen}`)] };
+  const seen = state.seen + 1;
+  const silently = (next: Counted | null): Reacts => ({ state: next, outputs: [] });
+  const reactions: Readonly<Record<string, () => Reacts>> = {
+    Tick: () => ({ state: { ...state, seen }, outputs: [say(event.id, `${instance.split('.').at(-1) ?? ''}-${seen}`)] }),
+    Remind: () => silently({ seen, remindAtMs: data.atMs ?? 0 }),
+    Forget: () => silently({ seen }),
+    Ended: () => silently(null),
+    Command: () => ({
+      state: { ...state, seen },
+      outputs: [{ do: 'command', key: event.id, site, commandType: 'PauseWebhookSubscription', payload: { instance, seen }, settledBy: ['not-found'], because: causedBy(event) }],
+    }),
+  };
+  const known = reactions[type === 'Poison' && mended ? 'Tick' : type];
+  if (known === undefined) throw new Error('it can not be read');
+  return known();
 }
 
 const say = (key: string, what: string): SagaOutput => ({ do: 'create', key, site, stream: streamOf('event', site, what), type: 'Said', data: { what }, because: { correlationId: 'c', causationId: 'c' } });

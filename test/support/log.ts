@@ -55,8 +55,11 @@ export class TestLog {
   }
 }
 
-/** The store of a process that is killed at its `n`-th call: that call may still reach the log, but nothing ever answers again. */
-export function killedAt(store: EventStore, n: number, reaches: boolean): EventStore & { readonly calls: () => number } {
+/**
+ * The store of a process that is killed at its `n`-th call, or when it is told: that call may still reach the log, but
+ * nothing ever answers again.
+ */
+export function killedAt(store: EventStore, n: number, reaches: boolean): EventStore & { calls(): number; kill(): void } {
   let calls = 0;
   const never = new Promise<never>(() => undefined);
   const call = async <T>(action: () => Promise<T>): Promise<T> => {
@@ -67,6 +70,9 @@ export function killedAt(store: EventStore, n: number, reaches: boolean): EventS
   };
   return {
     calls: () => calls,
+    kill: () => {
+      calls = Infinity;
+    },
     append: (...args) => call(() => store.append(...args)),
     readStream: (...args) => call(() => store.readStream(...args)),
     readAll: (...args) => call(() => store.readAll(...args)),

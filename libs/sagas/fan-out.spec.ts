@@ -1,0 +1,451 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { type EventStore, StoreUnavailable } from '#event-store';
+import { type Cell, comparePositions, deliveryId, type Position, type RecordedEvent, type Rows, type Site, siteKey, streamOf, type Table } from '#kernel';
+import { createMemoryEventStore } from '#event-store/memory';
+import { subscriptionProjection, subscriptionVersionTable } from '#subscriptions';
+import type { SubscriptionVersion } from '#read-models';
+import { killedAt, redelivering, TestLog, type Written } from '../../test/support/log.ts';
+import { seededIds } from '../../test/support/seeded-ids.ts';
+import { type SimulatedClock, simulatedClock } from '../../test/support/simulated-clock.ts';
+import { createFanOut } from './fan-out.ts';
+import type { FanOut, SagaAlarm, SubscriptionVersions } from './port.ts';
+
+const acme = { tenant: 'acme', environment: 'production' };
+const other = { tenant: 'acme', environment: 'staging' };
+
+/** The rows of a projection in memory. */
+class MapRows implements Rows {
+  readonly #tables = new Map<string, Map<string, object>>();
+
+  #rows<Row extends object>({ name }: Table<Row>): Map<string, Row> {
+    const rows = this.#tables.get(name) ?? new Map<string, object>();
+    this.#tables.set(name, rows);
+    return rows as Map<string, Row>;
+  }
+
+  get<Row extends object>(table: Table<Row>, key: readonly Cell[]): Row | undefined {
+    return this.#rows(table).get(key.join('|'));
+  }
+
+  put<Row extends object>(table: Table<Row>, row: Row): void {
+    this.#rows(table).set(table.key.map((column) => row[column]).join('|'), row);
+  }
+
+  delete<Row extends object>(table: Table<Row>, key: readonly Cell[]): void {
+    this.#rows(table).delete(key.join('|'));
+  }
+
+  list<Row extends object>(table: Table<Row>): readonly Row[] {
+    return [...this.#rows(table).values()];
+  }
+}
+
+/** The real projection, folding the log exactly as far as it is told to: the rest of it is behind. */
+class Versions implements SubscriptionVersions {
+  readonly #rows = new MapRows();
+  readonly #waiting = new Set<() => void>();
+  #position: Position = '0';
+  queries = 0;
+
+  constructor(
+    readonly log: TestLog,
+    readonly folds: 'as-asked' | 'as-told' | 'ahead' = 'as-asked',
+  ) {}
+
+  fold(through: Position): void {
+    for (const event of this.log.of('webhooksubscription-')) {
+      if (comparePositions(event.position, this.#position) > 0 && comparePositions(event.position, through) <= 0) subscriptionProjection.apply(event, this.#rows);
+    }
+    this.#position = through;
+    for (const wake of this.#waiting) wake();
+  }
+
+  async reached(position: Position, signal: AbortSignal): Promise<void> {
+    if (this.folds === 'ahead') this.fold(String(this.log.log.head));
+    else if (this.folds === 'as-asked' && comparePositions(position, this.#position) > 0) this.fold(position);
+    while (comparePositions(this.#position, position) < 0) {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.add(resolve);
+        signal.addEventListener('abort', () => reject(new Error('given up')), { once: true });
+      });
+    }
+  }
+
+  overlapping(site: Site, after: Position, through: Position): Promise<readonly SubscriptionVersion[]> {
+    this.queries += 1;
+    const rows = this.#rows.list(subscriptionVersionTable).filter(({ tenant, environment }) => siteKey({ tenant, environment }) === siteKey(site));
+    const overlapping = rows.filter(({ fromPosition, toPosition }) => comparePositions(fromPosition, through) < 0 && (toPosition === null || comparePositions(toPosition, after) > 0));
+    return Promise.resolve(overlapping.map(({ tenant, environment, ...version }) => ({ ...version, site: { tenant, environment } }) as SubscriptionVersion));
+  }
+}
+
+class World {
+  readonly clock: SimulatedClock = simulatedClock();
+  readonly log = new TestLog(this.clock);
+  readonly versions: Versions;
+  readonly alarms: SagaAlarm[] = [];
+  #processes = 0;
+
+  constructor(folds?: Versions['folds']) {
+    this.versions = new Versions(this.log, folds);
+  }
+
+  fanOut(store: EventStore = this.log.reopen(), versions: SubscriptionVersions = this.versions): FanOut {
+    return createFanOut({ store, versions, clock: this.clock, ids: seededIds((this.#processes += 1)), onAlarm: (alarm) => this.alarms.push(alarm) });
+  }
+
+  async started(store?: EventStore): Promise<FanOut> {
+    const fanOut = this.fanOut(store);
+    fanOut.start();
+    await this.clock.advance(0);
+    return fanOut;
+  }
+
+  async lives(store?: EventStore): Promise<void> {
+    await (await this.started(store)).stop();
+  }
+
+  subscription(id: string, fact: Written, site: Site = acme): Promise<RecordedEvent> {
+    return this.log.append(streamOf('webhooksubscription', site, id), fact);
+  }
+
+  /** What is scheduled: subscription and event, each as often as there is one. */
+  get scheduled(): readonly string[] {
+    return this.log.of('webhookdelivery-').map(({ data }) => {
+      const { subscriptionId, eventId } = JSON.parse(data) as { subscriptionId: string; eventId: string };
+      return `${eventId}→${subscriptionId}`;
+    });
+  }
+}
+
+const settings = (eventPattern: string, deliveryMode = 'AT_LEAST_ONCE'): object => ({ eventPattern, targetUrl: 'https://receiver.test/', deliveryMode, description: null });
+const secret = { versionId: 'v1', kind: 'managed', fingerprint: 'f' };
+const created = (pattern: string, mode?: string): Written => ({ type: 'WebhookSubscriptionCreated', data: { ...settings(pattern, mode), status: 'ACTIVE', secret } });
+const updated = (pattern: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: settings(pattern) });
+const paused: Written = { type: 'WebhookSubscriptionPaused', data: { reason: 'requested' } };
+const resumed: Written = { type: 'WebhookSubscriptionResumed', data: {} };
+const deleted: Written = { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } };
+
+describe('fan-out', () => {
+  it('schedules one delivery per event and matching subscription, as the design names it', async () => {
+    const world = new World();
+    const subscription = await world.subscription('whs_1', created('version.*'));
+    await world.subscription('whs_2', created('claim.**'));
+    const event = await world.log.publish(acme, 'e1', 'version.published');
+    await world.lives();
+    const [scheduled, ...more] = world.log.of('webhookdelivery-');
+    expect(more).toEqual([]);
+    expect(scheduled?.stream).toBe(streamOf('webhookdelivery', acme, deliveryId(acme, 'e1', 'whs_1', world.clock.now())));
+    expect(scheduled?.type).toBe('WebhookDeliveryScheduled');
+    expect(JSON.parse(scheduled?.data ?? '')).toEqual({ subscriptionId: 'whs_1', incarnation: subscription.id, eventId: 'e1', eventType: 'version.published', eventPosition: event.position, eventStream: event.stream, operational: false });
+    expect(scheduled?.metadata).toMatchObject({ ...acme, actortype: 'SYSTEM', actorid: 'fan-out', causationid: event.id, correlationid: `corr-${event.stream}`, schemaversion: '1' });
+  });
+
+  it('holds to what a subscription was at the position of each event: pattern, pause, resume, deletion', async () => {
+    const world = new World();
+    const steps: readonly Written[] = [created('a.*'), updated('b.*'), paused, updated('a.*'), resumed, deleted];
+    for (const [index, step] of steps.entries()) {
+      await world.log.publish(acme, `a${index}`, 'a.x');
+      await world.log.publish(acme, `b${index}`, 'b.x');
+      await world.subscription('whs_1', step);
+    }
+    await world.log.publish(acme, 'a9', 'a.x');
+    await world.lives();
+    expect(world.scheduled.toSorted()).toEqual(['a1→whs_1', 'a5→whs_1', 'b2→whs_1']);
+  });
+
+  it.each(['as-asked', 'ahead'] as const)('resumes with the next event, whether the projection stands at the event or far ahead (%s)', async (folds) => {
+    const world = new World(folds);
+    const fanOut = await world.started();
+    const steps: readonly (Written | string)[] = [created('**'), 'e1', paused, 'e2', resumed, 'e3'];
+    for (const step of steps) {
+      if (typeof step === 'string') await world.log.publish(acme, step, 'a.x');
+      else await world.subscription('whs_1', step);
+      await world.clock.advance(0);
+    }
+    await fanOut.stop();
+    expect(world.scheduled).toEqual(['e1→whs_1', 'e3→whs_1']);
+  });
+
+  it('waits for the projection to have reached the event', async () => {
+    const world = new World('as-told');
+    const subscription = await world.subscription('whs_1', created('**'));
+    const event = await world.log.publish(acme, 'e1', 'a.x');
+    const pause = await world.subscription('whs_1', paused);
+    const fanOut = await world.started();
+    world.versions.fold(subscription.position);
+    await world.clock.advance(0);
+    expect(world.scheduled).toEqual([]);
+    world.versions.fold(event.position);
+    await world.clock.advance(0);
+    expect(world.scheduled).toEqual(['e1→whs_1']);
+    const next = await world.log.publish(acme, 'e2', 'a.x');
+    await world.clock.advance(0);
+    world.versions.fold(pause.position);
+    await world.clock.advance(0);
+    expect(Number(fanOut.status().position)).toBeLessThan(Number(next.position));
+    world.versions.fold(next.position);
+    await world.clock.advance(0);
+    expect(world.scheduled).toEqual(['e1→whs_1']);
+    await fanOut.stop();
+  });
+
+  it('can be stopped while the projection is behind, and misses nothing', async () => {
+    const world = new World('as-told');
+    await world.subscription('whs_1', created('**'));
+    await world.log.publish(acme, 'e1', 'a.x');
+    const fanOut = await world.started();
+    await fanOut.stop();
+    expect(fanOut.status()).toMatchObject({ state: 'STOPPED', why: null });
+    expect(world.alarms).toEqual([]);
+    world.versions.fold(String(world.log.log.head));
+    await world.lives();
+    expect(world.scheduled).toEqual(['e1→whs_1']);
+  });
+
+  it('asks for the versions of a site again only after one of its subscriptions changed', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    const fanOut = await world.started();
+    for (let index = 0; index < 20; index += 1) {
+      await world.log.publish(acme, `e${index}`, 'a.x');
+      await world.clock.advance(0);
+    }
+    await world.subscription('whs_2', created('**'), other);
+    await world.log.publish(acme, 'e20', 'a.x');
+    await world.clock.advance(0);
+    expect(world.versions.queries).toBe(1);
+    await fanOut.stop();
+  });
+
+  it('gives operational events only to subscriptions that name them', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    await world.subscription('whs_2', created('webhook.**'));
+    await world.log.appendWith(streamOf('event', acme, 'e1'), { publishedid: 'e1', publishedtype: 'webhook.subscription.paused', operational: 'true' }, { type: 'EventPublished', data: {} });
+    await world.lives();
+    expect(world.scheduled).toEqual(['e1→whs_2']);
+    expect(JSON.parse(world.log.of('webhookdelivery-')[0]?.data ?? '')).toMatchObject({ operational: true });
+  });
+
+  it('changes nothing when every batch comes three times, and when it starts from the beginning again', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    for (const id of ['e1', 'e2', 'e3']) await world.log.publish(acme, id, 'a.x');
+    await world.lives(redelivering(world.log.reopen(), 3));
+    const first = world.log.of('webhookdelivery-');
+    world.log.log.streams.delete('sagacheckpoint-fan-out');
+    await world.lives(redelivering(world.log.reopen(), 3));
+    expect(world.scheduled).toEqual(['e1→whs_1', 'e2→whs_1', 'e3→whs_1']);
+    expect(world.log.of('webhookdelivery-')).toEqual(first);
+  });
+
+  it('does not bring back a delivery that was removed', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    await world.log.publish(acme, 'e1', 'a.x');
+    await world.lives();
+    await world.log.store.tombstone(world.log.of('webhookdelivery-')[0]?.stream ?? '');
+    world.log.log.streams.delete('sagacheckpoint-fan-out');
+    await world.lives();
+    expect(world.scheduled).toEqual([]);
+    expect(world.alarms).toEqual([]);
+  });
+
+  it('parks a published event that can not be read, schedules the others, and tries it again after a restart', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    const broken = await world.log.append(streamOf('event', acme, 'e1'), { type: 'EventPublished', data: {} });
+    await world.log.publish(acme, 'e2', 'a.x');
+    const fanOut = await world.started();
+    expect(world.scheduled).toEqual(['e2→whs_1']);
+    expect(world.alarms).toEqual([expect.objectContaining({ saga: 'fan-out', alarm: 'instance-parked', instance: broken.stream })]);
+    expect(fanOut.status().parked).toEqual([expect.objectContaining({ instance: broken.stream })]);
+    await fanOut.stop();
+    await world.subscription('whs_1', paused);
+    mend(world.log, broken);
+    await world.lives();
+    expect(world.scheduled).toEqual(['e2→whs_1', 'e1→whs_1']);
+    const last = await world.started();
+    expect(last.status().parked).toEqual([]);
+    await last.stop();
+  });
+
+  it('schedules for an ORDERED subscription in log order, whatever fails in between', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**', 'ORDERED'));
+    const ids = Array.from({ length: 30 }, (_, index) => `e${index}`);
+    for (const id of ids) await world.log.publish(acme, id, 'a.x');
+    const store = world.log.reopen();
+    let appends = 0;
+    const fanOut = await world.started({
+      ...redelivering(store, 1),
+      append: (...args) => {
+        appends += 1;
+        return appends % 3 === 1 ? Promise.reject(new StoreUnavailable('not now')) : store.append(...args);
+      },
+    });
+    await world.clock.advance(60_000);
+    await fanOut.stop();
+    expect(world.scheduled).toEqual(ids.map((id) => `${id}→whs_1`));
+  });
+
+  it('says since when it is behind, also while it waits for the projection', async () => {
+    const world = new World('as-told');
+    await world.subscription('whs_1', created('**'));
+    const fanOut = await world.started();
+    await world.clock.advance(60_000);
+    expect(fanOut.status()).toMatchObject({ state: 'RUNNING', caughtUp: true, behindMs: 0 });
+    const event = await world.log.publish(acme, 'e1', 'a.x');
+    await world.clock.advance(10_000);
+    expect(fanOut.status()).toMatchObject({ state: 'RUNNING', caughtUp: false, behindMs: 10_000 });
+    world.versions.fold(event.position);
+    await world.clock.advance(0);
+    expect(fanOut.status()).toMatchObject({ position: String(world.log.log.head), caughtUp: true, behindMs: 0 });
+    await fanOut.stop();
+  });
+});
+
+/** Gives a published event the metadata it lacked, as a mended reader would see it. */
+function mend(log: TestLog, { stream }: RecordedEvent): void {
+  const [broken] = log.log.streams.get(stream) ?? [];
+  if (broken === undefined) throw new Error(`there is no ${stream}`);
+  const mended = { ...broken, metadata: { ...broken.metadata, publishedid: 'e1', publishedtype: 'a.x' } };
+  log.log.streams.set(stream, [mended]);
+  log.log.events = log.log.events.map((event) => (event === broken ? mended : event));
+}
+
+type Op = { readonly site: Site } & ({ readonly do: 'publish'; readonly type: string } | { readonly do: 'change'; readonly id: string; readonly what: 'pause-or-resume' | 'delete-or-restore' | 'pattern'; readonly pattern: string });
+
+const op: fc.Arbitrary<Op> = fc.record({ site: fc.constantFrom(acme, other), type: fc.constantFrom('a.x', 'a.y', 'b.x') }).chain(({ site, type }) =>
+  fc.oneof(
+    { weight: 3, arbitrary: fc.constant<Op>({ do: 'publish', site, type }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('change' as const), site: fc.constant(site), id: fc.constantFrom('whs_1', 'whs_2'), what: fc.constantFrom('pause-or-resume', 'delete-or-restore', 'pattern'), pattern: fc.constantFrom('a.*', '**', 'b.x', '*.x,a.y') }) },
+  ),
+);
+
+/** What each subscription is, the plain way, to say who must get what. */
+interface Plain {
+  readonly pattern: string;
+  readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
+  readonly before: 'ACTIVE' | 'PAUSED';
+}
+
+const accepts: Readonly<Record<string, readonly string[]>> = { 'a.*': ['a.x', 'a.y'], '**': ['a.x', 'a.y', 'b.x'], 'b.x': ['b.x'], '*.x,a.y': ['a.x', 'b.x', 'a.y'] };
+
+type Publish = Extract<Op, { do: 'publish' }>;
+type Change = Extract<Op, { do: 'change' }>;
+
+class Plainly {
+  readonly subscriptions = new Map<string, Plain>();
+  readonly expected: string[] = [];
+  #events = 0;
+
+  constructor(readonly world: World) {}
+
+  async apply(one: Op): Promise<void> {
+    await (one.do === 'publish' ? this.#publish(one) : this.#change(one));
+  }
+
+  async #publish({ site, type }: Publish): Promise<void> {
+    this.#events += 1;
+    const eventId = `e${this.#events}`;
+    await this.world.log.publish(site, eventId, type);
+    for (const [key, { pattern, status }] of this.subscriptions) {
+      const [of, id = ''] = key.split('/');
+      if (of === siteKey(site) && status === 'ACTIVE' && accepts[pattern]?.includes(type) === true) this.expected.push(`${eventId}→${id}`);
+    }
+  }
+
+  async #change(one: Change): Promise<void> {
+    const key = `${siteKey(one.site)}/${one.id}`;
+    const changed = changeOf(this.subscriptions.get(key), one);
+    if (changed === undefined) return;
+    this.subscriptions.set(key, changed.plain);
+    await this.world.subscription(one.id, changed.fact, one.site);
+  }
+}
+
+function changeOf(plain: Plain | undefined, { what, pattern }: Change): { readonly plain: Plain; readonly fact: Written } | undefined {
+  if (plain === undefined) return { plain: { pattern, status: 'ACTIVE', before: 'ACTIVE' }, fact: created(pattern) };
+  if (what === 'delete-or-restore') return deleteOrRestore(plain);
+  if (plain.status === 'DELETED') return undefined;
+  if (what === 'pattern') return { plain: { ...plain, pattern }, fact: updated(pattern) };
+  return plain.status === 'PAUSED' ? { plain: { ...plain, status: 'ACTIVE' }, fact: resumed } : { plain: { ...plain, status: 'PAUSED' }, fact: paused };
+}
+
+const deleteOrRestore = (plain: Plain): { readonly plain: Plain; readonly fact: Written } =>
+  plain.status === 'DELETED'
+    ? { plain: { ...plain, status: plain.before }, fact: { type: 'WebhookSubscriptionRestored', data: {} } }
+    : { plain: { ...plain, status: 'DELETED', before: plain.status }, fact: deleted };
+
+describe('fan-out, whatever happens in whatever order', () => {
+  const life = fc.record({ op, then: fc.constantFrom('nothing', 'nothing', 'let-it-run', 'restart', 'kill') });
+
+  it('schedules exactly what was active and matching at the position of each event, once', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(life, { minLength: 1, maxLength: 30 }), fc.constantFrom('as-asked' as const, 'ahead' as const), async (lives, folds) => {
+        const world = new World(folds);
+        const plainly = new Plainly(world);
+        let fanOut = await world.started();
+        for (const [index, { op: one, then }] of lives.entries()) {
+          await plainly.apply(one);
+          if (then === 'let-it-run') await world.clock.advance(0);
+          if (then === 'restart') {
+            await fanOut.stop();
+            fanOut = await world.started();
+          }
+          if (then === 'kill') {
+            await fanOut.stop();
+            // Killed at some call, with or without effect; nothing of it is waited for.
+            const store = killedAt(world.log.reopen(), 1 + (index % 7), index % 2 === 0);
+            await world.started(store);
+            store.kill();
+            fanOut = await world.started();
+          }
+        }
+        await world.clock.advance(2_000);
+        await fanOut.stop();
+        expect(world.scheduled.toSorted()).toEqual(plainly.expected.toSorted());
+        expect(world.alarms).toEqual([]);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('at whichever call to the store it dies in the middle of a batch, the next process makes it whole', async () => {
+    const scenario = async (world: World): Promise<void> => {
+      await world.subscription('whs_1', created('**'));
+      await world.subscription('whs_2', created('a.*', 'ORDERED'));
+      for (const id of ['e1', 'e2', 'e3']) await world.log.publish(acme, id, 'a.x');
+    };
+    const undisturbed = new World();
+    await scenario(undisturbed);
+    const counted = killedAt(undisturbed.log.reopen(), Infinity, true);
+    await (await undisturbed.started(counted)).stop();
+    expect(counted.calls()).toBeGreaterThan(7);
+    for (const reaches of [true, false]) {
+      for (let n = 1; n <= counted.calls(); n += 1) {
+        const world = new World();
+        await scenario(world);
+        await world.started(killedAt(world.log.reopen(), n, reaches));
+        await world.lives();
+        expect({ n, scheduled: world.scheduled.toSorted() }).toEqual({ n, scheduled: undisturbed.scheduled.toSorted() });
+      }
+    }
+  });
+
+  it('two at once schedule nothing twice, and one of them stops', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    const both = [await world.started(), await world.started(createMemoryEventStore(world.log.log))];
+    for (let index = 0; index < 10; index += 1) {
+      await world.log.publish(acme, `e${index}`, 'a.x');
+      await world.clock.advance(500);
+    }
+    expect(world.scheduled.toSorted()).toEqual(Array.from({ length: 10 }, (_, index) => `e${index}→whs_1`));
+    expect(both.map((fanOut) => fanOut.status().state).toSorted()).toEqual(['RUNNING', 'STOPPED']);
+    await Promise.all(both.map((fanOut) => fanOut.stop()));
+  });
+});
