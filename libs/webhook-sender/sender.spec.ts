@@ -262,6 +262,7 @@ describe('an error has a code of the closed list', () => {
     ['connection-reset', (socket: Socket) => socket.resetAndDestroy()],
     ['connection-reset', (socket: Socket) => socket.end()],
     ['connection-reset', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nx: ')],
+    ['connection-reset', (socket: Socket) => socket.end('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n')],
     ['protocol-error', (socket: Socket) => socket.end('SSH-2.0-OpenSSH_9.6\r\n')],
     ['protocol-error', (socket: Socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n')],
     ['protocol-error', (socket: Socket) => socket.write('HTTP/1.1 100 Continue\r\n\r\n')],
@@ -376,6 +377,23 @@ describe('one deadline covers', () => {
     expect(target.connections()).toBe(1);
   });
 
+  it('the wait for a free connection: none is made for what ended while it waited', async () => {
+    const clock = new StandingClock();
+    const asked: string[] = [];
+    const resolve = (name: string): Promise<never> => {
+      asked.push(name);
+      return new Promise(() => undefined);
+    };
+    const one = sender({ clock, resolve, maxConnectionsPerOrigin: 1 });
+    const attempts = [10_000, 5_000].map((timeoutMs) => one.attempt(request('https://a.example/', { timeoutMs })));
+    await new Promise((turn) => setImmediate(turn));
+    clock.advance(5_000);
+    clock.advance(5_000);
+    expect((await Promise.all(attempts)).map(({ error }) => error)).toEqual(['timeout', 'timeout']);
+    await new Promise((turn) => setImmediate(turn));
+    expect(asked).toEqual(['a.example']);
+  });
+
   it('nothing once the attempt has ended', async () => {
     const clock = new StandingClock();
     const target = await receiver();
@@ -389,6 +407,19 @@ describe('an attempt can be aborted', () => {
     const target = await receiver();
     expect(await sender().attempt(request(target.url, { signal: AbortSignal.abort() }))).toMatchObject({ response: null, error: 'aborted' });
     expect(target.connections()).toBe(0);
+  });
+
+  it('before it is sent on a kept-alive connection, which stays', async () => {
+    const target = await receiver();
+    const one = sender();
+    await one.attempt(request(target.url));
+    const stop = new AbortController();
+    const aborted = one.attempt(request(target.url, { webhookId: 'dlv_2', signal: stop.signal }));
+    stop.abort();
+    expect(await aborted).toMatchObject({ response: null, error: 'aborted' });
+    await one.attempt(request(target.url, { webhookId: 'dlv_3' }));
+    expect(target.requests.map(({ headers }) => headers['webhook-id'])).toEqual(['dlv_1', 'dlv_3']);
+    expect(target.connections()).toBe(1);
   });
 
   it('under way', async () => {
