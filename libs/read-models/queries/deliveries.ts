@@ -168,26 +168,28 @@ export function lanes(database: Database.Database): readonly { readonly site: Si
 export interface OpenFeed {
   readonly site: Site;
   readonly subscriptionId: string;
+  readonly status: 'PENDING' | 'SCHEDULED';
   /** `due`: by `dueAtMs`, then by position. `log`: by position alone. */
   readonly order: 'due' | 'log';
-  readonly from: Place;
+  /** Exclusive; null for the start. */
+  readonly after: Place | null;
   readonly limit: number;
 }
 
-/** The open deliveries of a subscription that is not deleted, at or after a place, due or not. */
-export function openDeliveries(database: Database.Database, { site, subscriptionId, order, from: place, limit }: OpenFeed): readonly DueDelivery[] {
-  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ?`;
-  const of = [site.tenant, site.environment, subscriptionId] as const;
+const beforeAll: Place = { dueAtMs: -1, scheduledPosition: '0' };
+
+/** The open deliveries of a subscription that is not deleted, after a place, due or not. */
+export function openDeliveries(database: Database.Database, { site, subscriptionId, status, order, after, limit }: OpenFeed): readonly DueDelivery[] {
+  const { dueAtMs, scheduledPosition } = after ?? beforeAll;
+  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ? AND d.status = ?`;
+  const of = [site.tenant, site.environment, subscriptionId, status] as const;
   if (order === 'due') {
-    return sql<DeliveryRow>(database, `${start} AND d.dueAtMs IS NOT NULL AND (d.dueAtMs, d.scheduledPosition) >= (?, CAST(? AS INTEGER)) ORDER BY d.dueAtMs, d.scheduledPosition LIMIT ?`)
-      .all(...of, place.dueAtMs, place.scheduledPosition, limit)
+    return sql<DeliveryRow>(database, `${start} AND d.dueAtMs IS NOT NULL AND (d.dueAtMs, d.scheduledPosition) > (?, CAST(? AS INTEGER)) ORDER BY d.dueAtMs, d.scheduledPosition LIMIT ?`)
+      .all(...of, dueAtMs, scheduledPosition, limit)
       .map(due);
   }
-  const inLogOrder = sql<DeliveryRow>(database, `${start} AND d.status = ? AND d.scheduledPosition >= ? ORDER BY d.scheduledPosition LIMIT ?`);
-  return ['PENDING', 'SCHEDULED']
-    .flatMap((status) => inLogOrder.all(...of, status, place.scheduledPosition, limit))
-    .sort((a, b) => comparePositions(a.scheduledPosition, b.scheduledPosition))
-    .slice(0, limit)
+  return sql<DeliveryRow>(database, `${start} AND d.scheduledPosition > CAST(? AS INTEGER) ORDER BY d.scheduledPosition LIMIT ?`)
+    .all(...of, scheduledPosition, limit)
     .map(due);
 }
 
