@@ -138,7 +138,7 @@ export interface DispatcherParts {
   readonly feed: DueFeed;
   /** Must be as current as the stream: after an acknowledged Pause it says PAUSED. Rejects when the store does. */
   readonly subscription: (site: Site, subscriptionId: string) => Promise<SubscriptionView>;
-  readonly store: EventStore;
+  readonly store: Pick<EventStore, 'append' | 'readStream'>;
   readonly send: Send;
   readonly vault: Pick<SecretVault, 'open'>;
   readonly clock: Clock;
