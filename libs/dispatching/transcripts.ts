@@ -1,4 +1,4 @@
-import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, StreamTombstoned, WrongExpectedRevision } from '#event-store';
+import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, WrongExpectedRevision } from '#event-store';
 import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
 import { patiently, type Patience } from './patience.ts';
 
@@ -22,12 +22,11 @@ export interface TranscriptLogParts {
 }
 
 /**
- * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.<partition>`: the day is that of the
- * writing, the partition is this process's own (a random name), so its revision is known without reading.
+ * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.0`: the day is that of the writing.
+ * Where the stream ends is learnt from the conflict of the first append to it, without reading it.
  */
 export class TranscriptLog {
   readonly #parts: TranscriptLogParts;
-  #partition: string;
   #stream = '';
   #revision: ExpectedRevision = 'NO_STREAM';
   #waiting: Waiting[] = [];
@@ -37,7 +36,6 @@ export class TranscriptLog {
 
   constructor(parts: TranscriptLogParts) {
     this.#parts = parts;
-    this.#partition = parts.ids.uuid();
   }
 
   /** Resolves when the transcript (JSON text) is durable. Rejects when writing was given up. */
@@ -102,15 +100,14 @@ export class TranscriptLog {
         this.#revision = revision;
         return;
       } catch (error) {
-        if (!(error instanceof WrongExpectedRevision || error instanceof StreamTombstoned)) throw error;
-        // Somebody else wrote to our stream or removed it: begin another one.
-        this.#partition = ids.uuid();
+        if (!(error instanceof WrongExpectedRevision)) throw error;
+        this.#revision = error.actual;
       }
     }
   }
 
   #turnTo(day: string): void {
-    const stream = `${day}.${this.#partition}`;
+    const stream = `${day}.0`;
     if (stream === this.#stream) return;
     this.#stream = stream;
     this.#revision = 'NO_STREAM';
