@@ -47,6 +47,7 @@ export const schemaVersion: string = createHash('sha256').update(projections.map
 
 interface Folding {
   readonly projection: Projection;
+  readonly definition: string;
   readonly rows: RowCache | null;
   position: Position;
   day: string;
@@ -98,11 +99,11 @@ export class ModelFile {
   }
 
   #folder(projection: Projection, saved: Checkpoint | undefined, dayBefore: string | undefined): Folding {
-    if (saved === undefined) return { projection, rows: null, position: startOfLog, day: '', poison: null };
-    const { position, day } = saved;
-    if (saved.definition !== definitionOf(projection)) return { projection, rows: null, position, day, poison: null };
+    const { position, day, definition } = saved ?? { position: startOfLog, day: '', definition: '' };
+    const folding = { projection, definition, rows: null, position, day, poison: null };
+    if (definition !== definitionOf(projection)) return folding;
     const skipHistoryBelowMs = isDay(dayBefore) ? this.#horizonMs(dayBefore) : 0;
-    return { projection, rows: new RowCache(this.database, projection.tables, skipHistoryBelowMs), position, day, poison: null };
+    return { ...folding, rows: new RowCache(this.database, projection.tables, skipHistoryBelowMs) };
   }
 
   #horizonMs(day: string): number {
@@ -139,7 +140,7 @@ export class ModelFile {
     const fresh = events.filter((event) => comparePositions(event.position, folding.position) > 0);
     folding.position = this.#foldUntilPoison(folding, rows, fresh) ?? position;
     rows.flush();
-    this.#saveCheckpoint.run(projection.name, definitionOf(projection), folding.position, folding.day);
+    this.#saveCheckpoint.run(projection.name, folding.definition, folding.position, folding.day);
   }
 
   /** Where it stopped, short of the poison; undefined when it did not. */
