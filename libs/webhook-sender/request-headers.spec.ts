@@ -2,6 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { Secret } from '#kernel';
 import { checkCustomHeader, composeHeaders } from './request-headers.ts';
 
+const source = { authority: 'a.example', userAgent: 'x', webhookId: 'dlv_1', timestampSeconds: 1, body: Buffer.from(''), keys: [new Secret(new Uint8Array(32))] };
+
 describe('a custom header', () => {
   it.each([
     ['x-api-key', 'abc def'],
@@ -21,7 +23,10 @@ describe('a custom header', () => {
   );
 
   it('that was not checked is never sent', () => {
-    const source = { authority: 'a.example', userAgent: 'x', webhookId: 'dlv_1', timestampSeconds: 1, body: Buffer.from(''), keys: [] };
     expect(() => composeHeaders({ ...source, headers: { Host: new Secret('b.example') } })).toThrow('reserved');
   });
+});
+
+it('a request without a key is never sent', () => {
+  expect(() => composeHeaders({ ...source, keys: [] })).toThrow('without a signing key');
 });

@@ -40,8 +40,9 @@ export interface RequestHeaders {
   readonly shown: Readonly<Record<string, string>>;
 }
 
-/** The headers of one request, signed. Throws on a custom header that `checkCustomHeader` refuses. */
+/** The headers of one request, signed. Throws without a key, and on a custom header that `checkCustomHeader` refuses. */
 export function composeHeaders(source: HeaderSource): RequestHeaders {
+  if (source.keys.length === 0) throw new TypeError('a request without a signing key is never sent');
   const own = {
     'content-type': 'application/json',
     'accept-encoding': 'identity',

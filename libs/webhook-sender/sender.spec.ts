@@ -41,7 +41,6 @@ const request = (url: string, change: Partial<AttemptRequest> = {}): AttemptRequ
   body: '{"id":"evt_1","data":{"größe":1.0}}',
   keys: [key],
   timestampSeconds: Math.floor(Date.now() / 1000),
-  timeoutMs: 15_000,
   ...change,
 });
 
@@ -475,11 +474,11 @@ describe('connections', () => {
     const one = sender();
     const under = one.attempt(request(target.url));
     while (sockets.length === 0) await new Promise((turn) => setImmediate(turn));
-    const closing = one.close();
+    const closed = [one.close(), one.close()];
     expect(await one.attempt(request(target.url))).toMatchObject({ response: null, error: 'aborted' });
     answer.resolve();
     expect((await under).response?.status).toBe(200);
-    await closing;
+    await Promise.all(closed);
     expect(target.connections()).toBe(1);
     const [socket] = sockets;
     if (socket !== undefined) await hasClosed(socket);

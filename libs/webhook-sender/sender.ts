@@ -33,8 +33,8 @@ export interface AttemptRequest {
   /** The current key, then the one in its grace window. */
   readonly keys: readonly Secret<Uint8Array>[];
   readonly timestampSeconds: number;
-  /** Covers name lookup, connecting, TLS, headers and body together. */
-  readonly timeoutMs: number;
+  /** Covers name lookup, connecting, TLS, headers and body together; 15 seconds by default. */
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -48,12 +48,14 @@ export interface Sender {
   close(): Promise<void>;
 }
 
+const defaultTimeoutMs = 15_000;
+
 /** A sender with kept-alive connections of its own. Every connection obeys `policy` when it is made. */
 export function createSender(options: SenderOptions): Sender {
   const { clock, userAgent, resolve = createResolver({ clock }), maxConnectionsPerOrigin = 256, maxOrigins = 1_024, onFailure } = options;
   const origins = new Origins({ dial: createDial({ ...options, resolve }), maxConnectionsPerOrigin, maxOrigins });
   const underWay = new Set<Exchange>();
-  let closed: (() => void) | undefined;
+  let closing: PromiseWithResolvers<void> | undefined;
 
   const exchangeOf = (request: AttemptRequest, target: Target | undefined, headers: string[], body: Uint8Array): Promise<ExchangeEnd> =>
     new Promise((resolveEnd) => {
@@ -63,13 +65,13 @@ export function createSender(options: SenderOptions): Sender {
         request.signal?.removeEventListener('abort', abort);
         // undici frees the connection in the next turn; a caller who goes on before that would have it open another one.
         queueMicrotask(() => setImmediate(resolveEnd, end));
-        if (underWay.size === 0) closed?.();
+        if (underWay.size === 0) closing?.resolve();
       });
       const abort = (): void => exchange.stop('aborted');
-      const cancelDeadline = clock.after(request.timeoutMs, () => exchange.stop('timeout'));
+      const cancelDeadline = clock.after(request.timeoutMs ?? defaultTimeoutMs, () => exchange.stop('timeout'));
       request.signal?.addEventListener('abort', abort, { once: true });
       underWay.add(exchange);
-      if (closed !== undefined || request.signal?.aborted === true) abort();
+      if (closing !== undefined || request.signal?.aborted === true) abort();
       else if (target === undefined) exchange.stop('target-refused');
       else origins.send(target.origin, { method: 'POST', path: target.path, headers, body }, exchange);
     });
@@ -91,10 +93,9 @@ export function createSender(options: SenderOptions): Sender {
       return transcribe({ start, url, shownHeaders: headers.shown, custom: request.headers, end });
     },
     close: async () => {
-      await new Promise<void>((allEnded) => {
-        closed = allEnded;
-        if (underWay.size === 0) allEnded();
-      });
+      closing ??= Promise.withResolvers<void>();
+      if (underWay.size === 0) closing.resolve();
+      await closing.promise;
       await origins.destroy();
     },
   };

@@ -1,11 +1,2 @@
-export {
-  defaultToleranceSeconds,
-  type SignatureVerdict,
-  signatureHeaders,
-  type SignedContent,
-  signRoost,
-  signStandard,
-  verifyRoost,
-  verifyStandard,
-} from './signatures.ts';
+export { signatureHeaders, type SignatureVerdict, type SignedContent, signRoost, signStandard, verifyRoost, verifyStandard } from './signatures.ts';
 export { formatSigningSecret, newSigningKey, parseSigningSecret } from './signing-secret.ts';

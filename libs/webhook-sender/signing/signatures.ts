@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '#kernel';
 
-/** The headers that a signature stands in, in lower case as a receiver sees them. */
+/** The headers that ids, times and signatures stand in, in lower case as a receiver sees them. */
 export const signatureHeaders = {
   id: 'webhook-id',
   timestamp: 'webhook-timestamp',
@@ -20,7 +20,7 @@ export interface SignedContent {
 export type SignatureVerdict = 'valid' | 'malformed' | 'timestamp-outside-tolerance' | 'no-matching-signature';
 
 /** How far a timestamp may be from now, either way (the Standard Webhooks libraries take the same). */
-export const defaultToleranceSeconds = 300;
+const defaultToleranceSeconds = 300;
 
 /** The value of `webhook-signature`: `v1,<base64>` per key, over `id.timestamp.body`. Standard Webhooks 1.0, "Signature scheme". */
 export const signStandard = (content: SignedContent & { readonly id: string }): string =>
