@@ -1,1 +1,75 @@
-export {};
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { ConfigError, readServerConfig, type ServerConfig } from '#config';
+import { createLog, type Log } from '#telemetry';
+import { AllowedTargetMalformed } from '#webhook-sender';
+import { createServer, type Server } from './server.ts';
+import { systemClock, systemIds } from './system.ts';
+import { welcome } from './welcome.ts';
+
+const usageError = 2;
+const failure = 1;
+/** Longer than a request and the recording of its outcome may take. */
+const stopWithinMs = 30_000;
+
+function readConfig(): ServerConfig {
+  try {
+    return readServerConfig();
+  } catch (error) {
+    if (error instanceof ConfigError) refuseToStart(['The configuration is not valid:', ...error.problems.map((problem) => `  ${problem}`)], usageError);
+    throw error;
+  }
+}
+
+function refuseToStart(lines: readonly string[], exitCode: number): never {
+  process.stderr.write(`${lines.join('\n')}\n`);
+  process.exit(exitCode);
+}
+
+/** What stands in the way, in one line; the rest is for the log. */
+function explain(error: unknown, log: Log): never {
+  log.fatal({ err: error }, 'the server did not start');
+  const message = error instanceof Error ? error.message : String(error);
+  refuseToStart([`Countersign did not start: ${message}`], error instanceof AllowedTargetMalformed ? usageError : failure);
+}
+
+function versionOf(packageFile: string | undefined): string {
+  if (packageFile === undefined) return 'unknown';
+  const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { readonly version: string };
+  return version;
+}
+
+/** The second signal, and a stop that takes too long, end the process at once: what was acknowledged is on disk. */
+function stopOnSignals(server: Server, log: Log): void {
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) process.exit(failure);
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    setTimeout(() => process.exit(failure), stopWithinMs).unref();
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.fatal({ err: error }, 'the server did not stop cleanly');
+        process.exit(failure);
+      },
+    );
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+}
+
+const config = readConfig();
+const log = createLog(config.logLevel);
+// Nothing is known of the state after these: a restart reads it from the log.
+const die = (error: unknown): never => {
+  log.fatal({ err: error }, 'the process ends');
+  process.exit(failure);
+};
+process.on('uncaughtException', die);
+process.on('unhandledRejection', die);
+
+const version = versionOf(findPackageJSON('.', import.meta.url));
+const server = await createServer({ config, clock: systemClock, ids: systemIds, log, version, processMetrics: true, onFatal: die }).catch((error: unknown) => explain(error, log));
+stopOnSignals(server, log);
+process.stdout.write(welcome({ url: server.url, rootKeyFile: server.rootKeyFile, version, config }));
+log.info({ url: server.url, roles: config.roles, version }, 'listening');

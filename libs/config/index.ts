@@ -1,1 +1,1 @@
-export { ConfigError, type LogLevel, logLevels, readServerConfig, type ServerConfig, type ServerRole, serverRoles } from './server.ts';
+export { ConfigError, environmentSecret, type LogLevel, logLevels, readServerConfig, type ServerConfig, type ServerRole, serverRoles } from './server.ts';

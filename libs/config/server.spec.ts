@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { ConfigError, readServerConfig } from './server.ts';
+import { ConfigError, environmentSecret, readServerConfig } from './server.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -30,7 +30,7 @@ describe('the configuration of the server', () => {
       host: '::1', port: 0, dataDir: '/srv/d', roles: ['api', 'dispatcher'], secretsDir: '/srv/d/secrets', allowTargets: ['loopback', '10.0.0.0/8', 'receiver.internal', 'fd00::/8'],
       allowHttp: true, retryScheduleMs: [0, 5_000, 300_000], historyDays: 7, logLevel: 'debug',
     });
-    expect(config.masterKey?.reveal()).toEqual(new Uint8Array(32).fill(1));
+    expect(config.masterKey?.reveal()).toBe(key);
     expect(JSON.stringify(config)).not.toContain('rrrr');
   });
 
@@ -64,6 +64,12 @@ describe('the configuration of the server', () => {
       expect(problem).toMatch(new RegExp(`^${name} must be`));
       expect(problem).not.toContain('hunter2');
     }
+  });
+
+  it('reads signing secrets by their variables, and no other variable', () => {
+    const environment = { KF_WEBHOOK_SECRET_ORDERS: 'x', KF_MASTER_KEY: 'y' };
+    expect(environmentSecret('KF_WEBHOOK_SECRET_ORDERS', environment)).toBe('x');
+    expect(environmentSecret('KF_MASTER_KEY', environment)).toBeUndefined();
   });
 
   it('takes an empty variable as unset', () => expect(readServerConfig({ KF_PORT: '' }).port).toBe(8080));

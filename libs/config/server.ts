@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
-import { didYouMean, parseDuration, Secret } from '#kernel';
+import { parseRetrySchedule } from '#deliveries';
+import { didYouMean, Secret } from '#kernel';
 import ipaddr from 'ipaddr.js';
 
 export const serverRoles = ['api', 'sagas', 'dispatcher'] as const;
@@ -17,9 +18,9 @@ export interface ServerConfig {
   readonly dataDir: string;
   readonly roles: readonly ServerRole[];
   readonly eventStore: 'sqlite';
-  /** 32 bytes each; null: a file in the data folder. */
-  readonly masterKey: Secret<Uint8Array> | null;
-  readonly masterKeyPrevious: Secret<Uint8Array> | null;
+  /** The base64 text of 32 bytes each; null: a file in the data folder. */
+  readonly masterKey: Secret | null;
+  readonly masterKeyPrevious: Secret | null;
   /** Null: a file in the data folder. */
   readonly rootKey: Secret | null;
   /** Absolute: where `file:<name>` references are read. */
@@ -100,6 +101,9 @@ function unknownVariables(environment: Environment): string[] {
     .map((name) => `${name} is not a known variable.${didYouMean(name, known)}`);
 }
 
+/** The value of a `KF_WEBHOOK_SECRET_<NAME>` variable, read when it is asked for; undefined for any other name. */
+export const environmentSecret = (variable: string, environment: Environment = process.env): string | undefined => (secretVariable.test(variable) ? environment[variable] : undefined);
+
 const items = (text: string): readonly string[] => text.split(',').map((item) => item.trim());
 
 const path: Reader<string> = (text) => (text.includes('\0') ? wrong('a path') : value(resolve(text)));
@@ -120,16 +124,14 @@ const roles: Reader<readonly ServerRole[]> = (text) => {
   return found.length === new Set(wanted).size ? value(found) : wrong(`a comma-separated list of ${serverRoles.join(', ')}`);
 };
 
-const masterKey: Reader<Secret<Uint8Array> | null> = (text) => {
-  const bytes = Buffer.from(text, 'base64');
-  return /^[A-Za-z0-9+/]{43}=$/.test(text) && bytes.length === 32 ? value(new Secret(new Uint8Array(bytes))) : wrong('the base64 text of 32 bytes (for example from: openssl rand -base64 32)');
-};
+const masterKey: Reader<Secret | null> = (text) =>
+  /^[A-Za-z0-9+/]{43}=$/.test(text) ? value(new Secret(text)) : wrong('the base64 text of 32 bytes (for example from: openssl rand -base64 32)');
 
 const rootKey: Reader<Secret | null> = (text) => (/^[\x21-\x7e]{32,200}$/.test(text) ? value(new Secret(text)) : wrong('32 to 200 visible ASCII characters'));
 
 const targets: Reader<readonly string[]> = (text) => {
   const list = items(text);
-  const valid = (item: string): boolean => item === 'loopback' || item === 'private' || ipaddr.isValidCIDR(item) || isHostName(item);
+  const valid = (item: string): boolean => item === 'loopback' || item === 'private' || ipaddr.isValid(item) || ipaddr.isValidCIDR(item) || isHostName(item);
   const bad = list.find((item) => !valid(item));
   return bad === undefined ? value(list) : wrong(`a comma-separated list of CIDRs (10.1.0.0/16, 127.0.0.1/32), host names, loopback and private; "${bad}" is none of them`);
 };
@@ -137,9 +139,8 @@ const targets: Reader<readonly string[]> = (text) => {
 const flag: Reader<boolean> = (text) => (text === 'true' || text === 'false' ? value(text === 'true') : wrong('true or false'));
 
 const schedule: Reader<readonly number[] | null> = (text) => {
-  const pauses = items(text).map(parseDuration);
-  const whole = pauses.every((pause) => pause !== undefined);
-  return whole && pauses.length <= 50 ? value(pauses) : wrong('a comma-separated list of 1 to 50 durations such as 0s,5s,5m,2h');
+  const parsed = parseRetrySchedule(text);
+  return 'malformed' in parsed ? wrong(`a comma-separated list of durations such as 0s,5s,5m,2h; it ${parsed.malformed}`) : value(parsed);
 };
 
 const logLevel: Reader<LogLevel> = (text) => {

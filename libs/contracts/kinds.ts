@@ -10,7 +10,7 @@ export interface Kind {
   matches(value: unknown): boolean;
 }
 
-const string = (right: string, schema: JsonSchema, valid: (text: string) => boolean): Kind => ({
+export const string = (right: string, schema: JsonSchema, valid: (text: string) => boolean): Kind => ({
   right,
   schema: { type: 'string', ...schema },
   matches: (value) => typeof value === 'string' && valid(value),

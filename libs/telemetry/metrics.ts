@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** What is read when somebody scrapes. */
 export interface Gauges {
   /** Deliveries that are neither delivered nor dead-lettered, and when the oldest of them was scheduled (null: none is open). */
-  openDeliveries(): { readonly count: number; readonly oldestAtMs: number | null };
+  openDeliveries(): Promise<{ readonly count: number; readonly oldestAtMs: number | null }>;
   projections(): readonly { readonly name: string; readonly behindMs: number; readonly state: string }[];
   now(): number;
 }
@@ -54,16 +54,16 @@ function watch(registers: Registry[], gauges: Gauges): void {
     name: 'countersign_deliveries_open',
     help: 'Deliveries that are neither delivered nor dead-lettered.',
     registers,
-    collect() {
-      this.set(gauges.openDeliveries().count);
+    async collect() {
+      this.set((await gauges.openDeliveries()).count);
     },
   });
   new Gauge({
     name: 'countersign_oldest_undelivered_seconds',
     help: 'Age of the oldest open delivery; 0 when there is none.',
     registers,
-    collect() {
-      const { oldestAtMs } = gauges.openDeliveries();
+    async collect() {
+      const { oldestAtMs } = await gauges.openDeliveries();
       this.set(oldestAtMs === null ? 0 : Math.max(0, gauges.now() - oldestAtMs) / 1_000);
     },
   });

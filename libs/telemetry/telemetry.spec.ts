@@ -33,7 +33,7 @@ describe('the metrics', () => {
   it('count commands, attempts and commits, and read the gauges when scraped', async () => {
     const metrics = createMetrics({
       now: () => 10_000,
-      openDeliveries: () => ({ count: 3, oldestAtMs: 4_000 }),
+      openDeliveries: () => Promise.resolve({ count: 3, oldestAtMs: 4_000 }),
       projections: () => [{ name: 'keys', behindMs: 1_500, state: 'STOPPED' }],
     });
     metrics.command('PublishEvent', 'applied');

@@ -1,0 +1,60 @@
+import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { CqrsModule } from '@nestjs/cqrs';
+import { AccessGuard } from './access/routes.ts';
+import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
+import { GetPoliciesHandler, PoliciesController } from './approvals/policies.ts';
+import { commandHandlers } from './commands/commands.ts';
+import { CommandsController } from './commands/commands.controller.ts';
+import { DryRunHandler, DryRunPublishHandler } from './commands/dry-run.ts';
+import { GetCommandController, GetCommandHandler } from './commands/get-command.ts';
+import { DeliveriesController, GetDeliveryHandler, ListDeliveriesHandler } from './deliveries/deliveries.ts';
+import { GetEventController, GetEventHandler } from './events/get-event.ts';
+import { PublishController } from './events/publish.controller.ts';
+import { ParameterGuard } from './http/parameters.ts';
+import { ProblemFilter } from './http/problem-filter.ts';
+import { HealthController } from './operations/health.ts';
+import { KeysController, ListKeysHandler } from './operations/keys.ts';
+import { ReadinessCheck } from './operations/readiness.ts';
+import { StatusController } from './operations/status.ts';
+
+/** The routes of the API, on the parts they are given. */
+@Module({})
+export class AppModule {
+  static on(parts: readonly Provider[]): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [CqrsModule.forRoot()],
+      controllers: [
+        CommandsController,
+        GetCommandController,
+        PublishController,
+        GetEventController,
+        DeliveriesController,
+        ApprovalsController,
+        PoliciesController,
+        KeysController,
+        StatusController,
+        HealthController,
+      ],
+      providers: [
+        ...parts,
+        ...commandHandlers,
+        DryRunHandler,
+        DryRunPublishHandler,
+        GetCommandHandler,
+        GetEventHandler,
+        ListDeliveriesHandler,
+        GetDeliveryHandler,
+        ListApprovalsHandler,
+        GetApprovalHandler,
+        GetPoliciesHandler,
+        ListKeysHandler,
+        ReadinessCheck,
+        { provide: APP_GUARD, useClass: AccessGuard },
+        { provide: APP_GUARD, useClass: ParameterGuard },
+        { provide: APP_FILTER, useClass: ProblemFilter },
+      ],
+    };
+  }
+}

@@ -1,0 +1,284 @@
+import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
+import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createCommandPipeline, fence, gateableDefinition, publishEvent, subscriptionFold, type World } from '#command-pipeline';
+import { environmentSecret, type ServerConfig } from '#config';
+import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth } from '#deliveries';
+import { createDispatcher, type Dispatcher } from '#dispatching';
+import type { EventStore } from '#event-store';
+import { openSqliteEventStore } from '#event-store/sqlite';
+import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
+import { operationalEvents } from '#publishing';
+import { openReadModels, type ReadModels } from '#read-models';
+import { type AnySaga, type ApprovalGate, createFanOut, createSagaRunner, type FanOut, type SagaRunner } from '#sagas';
+import { createSecretVault, loadMasterKeys } from '#secret-vault';
+import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
+import { createMetrics, type Log, type Metrics } from '#telemetry';
+import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
+import { openRootKey, type RootKey } from './access/root-key.ts';
+import { boundNow, createCurrentState } from './current-state.ts';
+import type { ShellParts } from './http-server.ts';
+import type { Commands, Publishing, ServerFacts } from './parts.ts';
+
+/**
+ * Who reacts to what, in one place. Read models: `projections` in the read-models lib, which folds them in a thread of
+ * its own. Deliveries: the fan-out. Everything else that happens because something happened:
+ */
+const sagasOf = (config: ServerConfig): readonly AnySaga[] => [
+  approvalHousekeeping,
+  subscriptionHealth(),
+  subscriptionLifecycle({ historyDays: config.historyDays, transcriptPartitions: 1 }),
+  operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements }),
+] as readonly AnySaga[];
+
+export interface Outside {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly version: string;
+  /** Also count what the process as a whole does: memory, event loop, garbage collection. */
+  readonly processMetrics: boolean;
+  /** The log can't be written any more, and only a restart can tell what is on disk: the process must end. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Everything that runs in one process, put together. */
+export interface Installation {
+  readonly shell: ShellParts;
+  /** Begins to react and to send, as the roles say. Resolves at once; `/health/ready` tells when all is under way. */
+  start(): void;
+  /** From now on it is not ready. */
+  announceStop(): void;
+  /** Finishes what is under way, writes the checkpoints, closes. */
+  stop(): Promise<void>;
+}
+
+/** Opens the log, the keys and the read models of the data folder and puts everything together on them. */
+export async function compose(outside: Outside): Promise<Installation> {
+  const opened: Closing[] = [];
+  try {
+    return await composeOn(outside, opened);
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+type Closing = () => Promise<void>;
+
+/** In the reverse order of their opening. */
+async function closeAll(opened: readonly Closing[]): Promise<void> {
+  for (const close of opened.toReversed()) await close();
+}
+
+async function composeOn(outside: Outside, opened: Closing[]): Promise<Installation> {
+  const { config, clock, ids, log, version } = outside;
+  const policy = createTargetPolicy(config);
+  // The log is opened first, and what counts its commits needs the read models, which need the log.
+  const counting: { metrics?: Metrics } = {};
+  const store = await openSqliteEventStore({ dataDir: config.dataDir, onCommit: ({ events }) => counting.metrics?.commit(events), onFatal: outside.onFatal });
+  opened.push(() => store.close());
+  const { dataDir, secretsDir, historyDays } = config;
+  const masterKeys = await loadMasterKeys({
+    dataDir,
+    masterKey: config.masterKey ?? undefined,
+    previousMasterKey: config.masterKeyPrevious ?? undefined,
+    shared: false,
+    store,
+    logIsEmpty: (await store.head()) === startOfLog,
+    clock,
+    ids,
+  });
+  const rootKey = openRootKey(dataDir, config.rootKey, ids);
+  const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir, environmentSecrets: environmentSecret });
+  const readModels = await openReadModels({ dataDir, store, clock, historyDays, onAlarm: (alarm) => log.error(alarm, 'alarm') });
+  opened.push(() => readModels.close());
+  const metrics = metricsOf(readModels, clock, outside.processMetrics);
+  counting.metrics = metrics;
+  const resolve = createResolver({ clock });
+  const sender = createSender({ policy, clock, resolve, userAgent: `Countersign/${version}`, onFailure: ({ cause, ...failure }) => log.warn({ ...failure, err: cause }, 'delivery request failed') });
+  opened.push(() => sender.close());
+  const aggregates = createAggregates(store);
+  const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender };
+  const dispatcher = config.roles.includes('dispatcher') ? dispatcherOf(parts) : undefined;
+  const world = worldOf(parts, dispatcher, (url) => resolveAndCheckTarget(url, policy, resolve));
+  const pipeline = createCommandPipeline(world, commandDefinitions, aggregates);
+  const roles = rolesOf(parts, world, pipeline, dispatcher);
+  const facts = factsOf(outside, readModels, roles);
+  const shell = shellOf(parts, rootKey, commandsOf(pipeline, metrics), publishingOf(world, metrics), facts);
+  return {
+    shell,
+    start: () => {
+      readModels.start();
+      roles.start();
+    },
+    announceStop: () => {
+      facts.stopping = true;
+    },
+    stop: async () => {
+      await roles.stop();
+      await closeAll(opened);
+    },
+  };
+}
+
+interface Parts {
+  readonly outside: Outside;
+  readonly store: EventStore;
+  readonly vault: ReturnType<typeof createSecretVault>;
+  readonly readModels: ReadModels;
+  readonly aggregates: Aggregates;
+  readonly metrics: Metrics;
+  readonly sender: Sender;
+}
+
+const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metrics =>
+  createMetrics(
+    {
+      now: () => clock.now(),
+      projections: () => readModels.status(),
+      openDeliveries: async () => {
+        const [{ pending, scheduled }, oldestAtMs] = await Promise.all([readModels.queueDepth(), readModels.oldestUndeliveredAt()]);
+        return { count: pending + scheduled, oldestAtMs };
+      },
+    },
+    { process },
+  );
+
+function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, sender }: Parts): Dispatcher {
+  const { clock, ids, log, config } = outside;
+  const dispatcher = createDispatcher({
+    feed: {
+      lanes: () => readModels.lanes(),
+      open: (question) => readModels.openDeliveries(question),
+    },
+    subscription: (site, subscriptionId) => aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold),
+    store,
+    send: (request) => sender.attempt(request),
+    vault,
+    clock,
+    ids,
+    schedule: config.retryScheduleMs ?? defaultRetrySchedule,
+    onAlarm: (alarm) => log.error(alarm, 'alarm'),
+    onAttempt: (line) => {
+      metrics.attempt(line.decision.toLowerCase(), line.durationMs);
+      log.info(line, 'attempt');
+    },
+  });
+  readModels.onCommitted((batch) => dispatcher.onCommitted(batch));
+  return dispatcher;
+}
+
+function worldOf({ outside, store, vault, readModels }: Parts, dispatcher: Dispatcher | undefined, refuseTarget: World['refuseTarget']): World {
+  const { clock, ids } = outside;
+  return {
+    store,
+    vault,
+    clock,
+    ids,
+    approvals: {
+      candidates: async (site, commandType, resourceId) => (await readModels.approvalCandidates({ site, commandType, resourceId })).map(({ id }) => id),
+      openRequests: async (site, commandType, resourceId, requester) => (await readModels.openApprovalsBy(requester, { site, commandType, resourceId })).map(({ id }) => id),
+    },
+    caughtUp: async (position, timeoutMs) => {
+      await readModels.waitFor(position, timeoutMs);
+    },
+    directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
+    refuseTarget,
+    isInFlight: (deliveryId) => dispatcher?.isInFlight(deliveryId) ?? false,
+    dispatcherHasSeen: async (site, subscriptionId) => {
+      await dispatcher?.pauseSeen(site, subscriptionId);
+    },
+  };
+}
+
+/** What runs by itself, as the roles say. */
+interface Roles {
+  start(): void;
+  stop(): Promise<void>;
+  /** What is not as it should be, in words. */
+  troubles(): readonly string[];
+}
+
+/** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
+const dispatchGraceMs = 15_000;
+/** A read model may be a whole rebuild behind. */
+const untilCaughtUpMs = 24 * 60 * 60 * 1_000;
+
+function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatcher: Dispatcher | undefined): Roles {
+  const { outside, store, readModels } = parts;
+  const [runner, fanOut] = outside.config.roles.includes('sagas') ? sagaRolesOf(parts, world, pipeline) : [undefined, undefined];
+  let dispatching: 'starting' | 'running' | 'stopped' = 'starting';
+  return {
+    start: () => {
+      runner?.start();
+      fanOut?.start();
+      void startDispatcher().catch((error: unknown) => outside.onFatal(error instanceof Error ? error : new Error(String(error))));
+    },
+    stop: async () => {
+      dispatching = 'stopped';
+      await Promise.all([runner?.stop(), fanOut?.stop(), dispatcher?.stop({ graceMs: dispatchGraceMs })]);
+    },
+    troubles: () => {
+      const stopped = [...(runner?.status() ?? []), ...(fanOut === undefined ? [] : [fanOut.status()])].filter(({ state }) => state === 'STOPPED');
+      return [...stopped.map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`), ...(dispatcher !== undefined && dispatching !== 'running' ? [`the dispatcher is ${dispatching}`] : [])];
+    },
+  };
+
+  /** What the read model does not know as sent would be sent again. */
+  async function startDispatcher(): Promise<void> {
+    if (dispatcher === undefined) return;
+    await readModels.waitFor(await store.head(), untilCaughtUpMs);
+    await dispatcher.start();
+    if (dispatching === 'starting') dispatching = 'running';
+  }
+}
+
+function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): readonly [SagaRunner, FanOut] {
+  const { clock, ids, log, config } = outside;
+  const follower = { store, clock, ids, onAlarm: (alarm: object) => log.error(alarm, 'alarm') };
+  const approvals: ApprovalGate = {
+    boundNow: (site, approvalId, binding) => boundNow(aggregates, site, approvalId, binding),
+    fence: async (site, approvalId, { commandType, resourceId }, correlationId) => {
+      await fence(world, aggregates, gateableDefinition(commandType), { site, approvalId, resourceId }, correlationId);
+    },
+  };
+  const versions = {
+    reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),
+    overlapping: (site: Parameters<ReadModels['subscriptionVersions']>[0], after: string, through: string) => readModels.subscriptionVersions(site, { overlapping: [after, through] }),
+  };
+  return [createSagaRunner({ ...follower, sagas: sagasOf(config), execute: (request) => pipeline.execute(request), vault, approvals }), createFanOut({ ...follower, versions })];
+}
+
+const commandsOf = (pipeline: CommandPipeline, metrics: Metrics): Commands => ({
+  execute: async (request) => {
+    const answer = await pipeline.execute(request);
+    metrics.command(request.commandType, isRefusal(answer) ? answer.refused : answer.replayed ? 'replayed' : answer.outcome.toLowerCase());
+    return answer;
+  },
+  dryRun: (request) => pipeline.dryRun(request),
+});
+
+const publishingOf = (world: World, metrics: Metrics): Publishing => ({
+  publish: async (publisher, event) => {
+    const published = await publishEvent(world, publisher, event);
+    metrics.published(isRefusal(published) ? published.refused : published.status.toLowerCase(), 1);
+    return published;
+  },
+});
+
+const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, roles: Roles): ServerFacts & { stopping: boolean } => ({
+  version,
+  startedAtMs: clock.now(),
+  roles: config.roles,
+  stopping: false,
+  troubles: () => roles.troubles(),
+  openDeliveries: async () => {
+    const { pending, scheduled } = await readModels.queueDepth();
+    return pending + scheduled;
+  },
+});
+
+function shellOf({ outside, store, readModels, aggregates, metrics }: Parts, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
+  const { clock, ids, log } = outside;
+  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, current: createCurrentState(store, aggregates, clock), facts };
+}

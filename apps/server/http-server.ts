@@ -1,0 +1,52 @@
+import type { Provider } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Clock, Ids } from '#kernel';
+import type { Log, Metrics } from '#telemetry';
+import { Authenticator } from './access/authenticator.ts';
+import type { RootKey } from './access/root-key.ts';
+import { AppModule } from './app.module.ts';
+import { AllowedMethods } from './http/allow.ts';
+import { createAdapter } from './http/fastify.ts';
+import { createAnswerProblem } from './http/problem-answer.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, METRICS, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
+
+/** Everything the HTTP shell stands on. */
+export interface ShellParts {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly rootKey: RootKey;
+  readonly commands: Commands;
+  readonly publishing: Publishing;
+  readonly projections: Projections;
+  readonly reads: Reads;
+  readonly current: CurrentState;
+  readonly facts: ServerFacts;
+}
+
+/** The API as an application that is ready to listen. */
+export async function createHttpApp(parts: ShellParts): Promise<NestFastifyApplication> {
+  const { clock, ids, log, metrics } = parts;
+  const allowed = new AllowedMethods();
+  const answerProblem = createAnswerProblem(log, allowed);
+  const authenticator = new Authenticator(parts.reads, parts.projections, parts.rootKey, clock);
+  const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem });
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.on(providers(parts, answerProblem)), adapter, { logger: false, bodyParser: false, abortOnError: false });
+  await app.init();
+  return app;
+}
+
+
+const providers = (parts: ShellParts, answerProblem: unknown): Provider[] => [
+  { provide: CLOCK, useValue: parts.clock },
+  { provide: METRICS, useValue: parts.metrics },
+  { provide: ANSWER_PROBLEM, useValue: answerProblem },
+  { provide: Commands, useValue: parts.commands },
+  { provide: Publishing, useValue: parts.publishing },
+  { provide: PROJECTIONS, useValue: parts.projections },
+  { provide: READS, useValue: parts.reads },
+  { provide: CurrentState, useValue: parts.current },
+  { provide: ServerFacts, useValue: parts.facts },
+];

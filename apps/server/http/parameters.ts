@@ -1,0 +1,70 @@
+import { applyDecorators, type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ApiQuery } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { limits } from '#contracts';
+import { didYouMean } from '#kernel';
+import { Problem } from './problem.ts';
+
+interface Parameter {
+  readonly description: string;
+  readonly schema: { readonly type: string; readonly enum?: string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string };
+  readonly example?: string | number;
+}
+
+/** Every query parameter of the API. */
+const parameters = {
+  siteId: { description: 'The site: `<tenant>` (production) or `<tenant>.<environment>`. May be left out when the key has exactly one.', schema: { type: 'string' }, example: 'acme' },
+  limit: { description: 'How many items at most.', schema: { type: 'integer', minimum: 1, maximum: limits.pageSize, default: limits.defaultPageSize } },
+  cursor: { description: '`nextCursor` of the page before.', schema: { type: 'string' } },
+  waitFor: { description: 'Wait (up to 2 s) until the read model has seen this position.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
+  dryRun: { description: '`true`: answer what would happen, and write nothing.', schema: { type: 'string', enum: ['true', 'false'] } },
+  approvalStatus: { description: 'Only approvals of this status.', schema: { type: 'string', enum: ['PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'] } },
+  deliveryStatus: { description: 'Only deliveries of this status.', schema: { type: 'string', enum: ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'] } },
+} as const satisfies Record<string, Parameter>;
+
+type ParameterName = keyof typeof parameters;
+
+/** `status` means another thing on every list. */
+const wireName = (name: ParameterName): string => (name.endsWith('Status') ? 'status' : name);
+
+const takenBy = 'countersign:parameters';
+
+/** Names the query parameters of a route: any other is refused, and these are documented. */
+export const Takes = (...names: readonly ParameterName[]): MethodDecorator =>
+  applyDecorators(
+    SetMetadata(takenBy, names),
+    ...names.map((name) => {
+      const { description, schema, example }: Parameter = parameters[name];
+      return ApiQuery({ name: wireName(name), required: false, description, schema: { ...schema }, ...(example === undefined ? {} : { example }) });
+    }),
+  );
+
+/** Refuses a query parameter that the route does not know, and one that is there twice or not as it should be. */
+@Injectable()
+export class ParameterGuard implements CanActivate {
+  constructor(private readonly reflector: Reflector) {}
+
+  canActivate(context: ExecutionContext): boolean {
+    const names = this.reflector.get<readonly ParameterName[] | undefined>(takenBy, context.getHandler()) ?? [];
+    const query = context.switchToHttp().getRequest<FastifyRequest>().query as Readonly<Record<string, unknown>>;
+    const errors = Object.entries(query).flatMap(([name, value]) => wrong(names, name, value));
+    if (errors.length > 0) throw new Problem('validation-failed', 'The query of the URL is not valid.', { errors });
+    return true;
+  }
+}
+
+function wrong(names: readonly ParameterName[], name: string, value: unknown): { path: string; message: string }[] {
+  const known = names.find((one) => wireName(one) === name);
+  if (known === undefined) return [{ path: name.slice(0, 80), message: `is not a parameter of this path.${didYouMean(name, names.map(wireName))}` }];
+  const right = typeof value === 'string' ? notAsItShould(value, parameters[known]) : 'may be given once only';
+  return right === undefined ? [] : [{ path: name, message: right }];
+}
+
+function notAsItShould(text: string, { schema }: Parameter): string | undefined {
+  if (schema.enum !== undefined) return schema.enum.includes(text) ? undefined : `must be one of ${schema.enum.join(', ')}`;
+  return schema.type === 'integer' ? notWithin(text, schema) : undefined;
+}
+
+const notWithin = (text: string, { minimum = 0, maximum = 0 }: Parameter['schema']): string | undefined =>
+  /^\d{1,9}$/.test(text) && Number(text) >= minimum && Number(text) <= maximum ? undefined : `must be a whole number from ${minimum} to ${maximum}`;

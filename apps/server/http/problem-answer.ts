@@ -1,0 +1,67 @@
+import { HttpException } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { limits } from '#contracts';
+import { OutcomeUnknown, StoreUnavailable } from '#event-store';
+import { ReadModelsUnavailable } from '#read-models';
+import type { Log } from '#telemetry';
+import type { AllowedMethods } from './allow.ts';
+import { Problem, problemBody, retryAfterSeconds } from './problem.ts';
+
+/** Ends a request with what an error means to its sender. */
+export type AnswerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void;
+
+/** Every answer that is not a success is made here: one shape for all errors, and nothing of our inside in any. RFC 9457. */
+export const createAnswerProblem =
+  (log: Log, allowed: AllowedMethods): AnswerProblem =>
+  (error, request, reply) => {
+    const path = pathOf(request);
+    const problem = problemFor(error, request.method, path, allowed);
+    if (problem.slug === 'internal-error') log.error({ correlationId: request.id, method: request.method, path, err: error }, 'request failed');
+    const body = { ...problemBody(problem), instance: path, correlationId: request.id };
+    void reply.status(problem.status).headers({ ...headersOf(problem), 'content-type': 'application/problem+json' }).send(Buffer.from(JSON.stringify(body)));
+  };
+
+export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0] ?? '/';
+
+function headersOf(problem: Problem): Record<string, string> {
+  const seconds = retryAfterSeconds(problem);
+  const allow = problem.members['allow'];
+  return {
+    ...(seconds === undefined ? {} : { 'retry-after': String(seconds) }),
+    ...(problem.slug === 'unauthenticated' ? { 'www-authenticate': 'Bearer' } : {}),
+    ...(problem.slug === 'method-not-allowed' && Array.isArray(allow) ? { allow: allow.join(', ') } : {}),
+  };
+}
+
+function problemFor(error: unknown, method: string, path: string, allowed: AllowedMethods): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return new Problem('store-unavailable', 'The event store cannot be reached. Try again.');
+  if (error instanceof ReadModelsUnavailable) return new Problem('store-unavailable', 'The read models cannot answer now. Try again.');
+  if (error instanceof HttpException && error.getStatus() === 404) return noRoute(method, path, allowed);
+  return frameworkProblem(error) ?? new Problem('internal-error', 'The request failed on our side. The correlation id finds it in the log.');
+}
+
+function noRoute(method: string, path: string, allowed: AllowedMethods): Problem {
+  const allow = allowed.of(path);
+  if (allow.length === 0) return new Problem('not-found', `There is nothing at ${path}.`);
+  return new Problem('method-not-allowed', `${method} is not allowed here; use ${allow.join(' or ')}.`, { allow });
+}
+
+const errorCode = (error: unknown): string => (error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '');
+
+/** The errors that Fastify itself raises before a handler runs. */
+function frameworkProblem(error: unknown): Problem | undefined {
+  switch (errorCode(error)) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Problem('payload-too-large', `A request body may have at most ${limits.requestBodyBytes} bytes.`, { limitBytes: limits.requestBodyBytes });
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Problem('unsupported-media-type', 'Send the body as JSON, with the header Content-Type: application/json.');
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new Problem('validation-failed', 'The body is not as long as Content-Length says.', { errors: [{ path: '', message: 'the body must be as long as Content-Length says' }] });
+    case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new Problem('not-found', 'There is nothing at this path: it is not a valid URL, or a part of it is too long.');
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import type { ApprovalPolicy, GateableCommand } from '#approvals';
+import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
+import type { Position, Principal, Refusal, Site } from '#kernel';
+import type { ApprovalItem, ReadModels } from '#read-models';
+
+// What the HTTP shell asks of the rest. The classes are ports that are their own injection tokens.
+
+export const CLOCK = Symbol('Clock');
+export const METRICS = Symbol('Metrics');
+export const ANSWER_PROBLEM = Symbol('AnswerProblem');
+export const READS = Symbol('Reads');
+export const PROJECTIONS = Symbol('Projections');
+
+/** Lists and look-ups in the read models. */
+export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
+
+/** How far this process's read models are. */
+export type Projections = Pick<ReadModels, 'status' | 'onCommitted' | 'waitFor' | 'rebuild'>;
+
+/** Takes commands through the pipeline. */
+export abstract class Commands {
+  abstract execute(request: CommandRequest): Promise<CommandAnswer | Refusal>;
+  abstract dryRun(request: CommandRequest): Promise<DryRunAnswer>;
+}
+
+/** Publishes an event with one append. */
+export abstract class Publishing {
+  abstract publish(publisher: Publisher, event: EventToPublish): Promise<Published | Refusal>;
+}
+
+export interface PolicyRecord {
+  readonly commandType: GateableCommand;
+  readonly policy: ApprovalPolicy;
+  /** How often it was set. */
+  readonly revision: number;
+}
+
+export interface CommandRecord {
+  readonly commandId: string;
+  readonly commandType: string;
+  readonly resourceId: string;
+  readonly outcome: 'APPLIED' | 'NO_CHANGE';
+  readonly revision: number;
+  readonly position: Position;
+  readonly actor: Principal;
+  readonly approvalId: string | null;
+  readonly recordedAtMs: number;
+  readonly result: object;
+}
+
+export type ApprovalRecord = Omit<ApprovalItem, 'updatedAtMs'>;
+
+/** What stands in the log, read from its streams: always current. */
+export abstract class CurrentState {
+  abstract head(): Promise<Position>;
+  abstract approval(site: Site, approvalId: string): Promise<ApprovalRecord | undefined>;
+  abstract policy(site: Site, commandType: GateableCommand): Promise<PolicyRecord>;
+  abstract command(site: Site, commandId: string): Promise<CommandRecord | undefined>;
+  /** Whether there is a subscription of this id, deleted or not. */
+  abstract subscriptionExists(site: Site, subscriptionId: string): Promise<boolean>;
+  /** What every attempt to deliver the event of a stream sends; null when the event is gone. */
+  abstract wireBody(eventStream: string): Promise<string | null>;
+}
+
+/** What this process is. */
+export abstract class ServerFacts {
+  abstract readonly version: string;
+  abstract readonly startedAtMs: number;
+  abstract readonly roles: readonly string[];
+  /** The server is stopping: it is not ready any more. */
+  abstract readonly stopping: boolean;
+  /** What else is not as it should be, in words: a role that is not under way. */
+  abstract troubles(): readonly string[];
+  /** Deliveries that are neither delivered nor dead-lettered, over all sites. */
+  abstract openDeliveries(): Promise<number>;
+}

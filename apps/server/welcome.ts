@@ -1,0 +1,36 @@
+import { relative } from 'node:path';
+import type { ServerConfig } from '#config';
+
+interface Facts {
+  readonly url: string;
+  readonly rootKeyFile: string | null;
+  readonly version: string;
+  readonly config: Pick<ServerConfig, 'dataDir' | 'roles' | 'allowTargets' | 'port'>;
+}
+
+/** What a person sees first: where it listens, where the root key is (never the key), and what to try. */
+export function welcome({ url, rootKeyFile, version, config }: Facts): string {
+  const kf = config.port === 8080 ? 'npx kf' : `npx kf --server ${url}`;
+  const who = '--tenant acme --actor-type USER --actor-id me';
+  return [
+    `Countersign ${version} listens on ${url}`,
+    `  roles     ${config.roles.join(', ')}`,
+    `  data      ${config.dataDir}`,
+    `  root key  ${rootKeyFile === null ? 'from KF_ROOT_KEY' : shorter(rootKeyFile)}`,
+    '',
+    'Try, in another terminal:',
+    `  ${kf} whoami`,
+    `  echo managed | ${kf} webhook upsert-subscription ${who} --event-pattern 'version.*' \\`,
+    "    --target-url https://example.com/hook --signing-secret-ref-stdin --delivery-mode AT_LEAST_ONCE --status ACTIVE",
+    `  ${kf} event publish ${who} --type version.published --data '{"version":"1.0.0"}'`,
+    '  npm run demo',
+    ...(config.allowTargets.length === 0 ? ['', 'Deliveries go to public https addresses only; for receivers on this machine start with KF_ALLOW_TARGETS=loopback.'] : []),
+    '',
+    '',
+  ].join('\n');
+}
+
+const shorter = (path: string): string => {
+  const here = relative('', path);
+  return here.startsWith('..') ? path : here;
+};

@@ -1,0 +1,412 @@
+import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
+import { eventId, eventType, flag, instant, type JsonSchema, json, jsonObject, name, number, oneOf, position, resourceId, string, whole } from './kinds.ts';
+import { gateableCommands } from './commands.ts';
+import { PrincipalDto } from './principals.ts';
+
+const words = string('text', {}, () => true);
+const dlv = { example: 'dlv_01jd4x8qk6m0v7h2w9y3z5a1bc' };
+const whs = { example: 'orders-receiver' };
+const site = { example: 'acme' };
+
+/** What a command came to. */
+export class CommandAnswerDto {
+  @Field(words, { description: 'The same key in the same site is the same command, for ever.', example: '3f1c9c1e-8f5e-5d6b-9a55-0f6a3f0b7f0e' })
+  readonly commandId!: string;
+  @Field(words, { example: 'UpsertWebhookSubscription' })
+  readonly commandType!: string;
+  @Field(words, whs)
+  readonly resourceId!: string;
+  @Field(oneOf('APPLIED', 'NO_CHANGE'))
+  readonly outcome!: 'APPLIED' | 'NO_CHANGE';
+  @Field(whole(0), { description: 'How many state-changing events the resource has had.', example: 1 })
+  readonly revision!: number;
+  @Field(position, { description: 'Where it stands in the log; take it for `waitFor`.', example: '4711' })
+  readonly position!: string;
+  @Field(flag, { description: 'The command had taken effect before; this is its answer again, without the secret.' })
+  readonly replayed!: boolean;
+  @Field(jsonObject, { description: 'What the command type answers; a secret it made stands in `secret`, once.' })
+  readonly result!: object;
+}
+
+export class PlannedEventDto {
+  @Field(words, { example: 'WebhookSubscriptionPaused' })
+  readonly type!: string;
+  @Field(jsonObject)
+  readonly data!: object;
+}
+
+export class UnmetDto {
+  @Field(words, { description: 'The slug of the problem it would be.', example: 'approval-required' })
+  readonly code!: string;
+  @Field(words)
+  readonly detail!: string;
+}
+
+/** What a command would do. */
+export class DryRunDto {
+  @Field(words)
+  readonly commandId!: string;
+  @Field(words)
+  readonly commandType!: string;
+  @Field(words)
+  readonly resourceId!: string;
+  @Field(oneOf('APPLIED', 'NO_CHANGE', 'REFUSED'))
+  readonly outcome!: 'APPLIED' | 'NO_CHANGE' | 'REFUSED';
+  @NestedList(() => PlannedEventDto, { description: 'The events it would write.' })
+  readonly events!: readonly PlannedEventDto[];
+  @NestedList(() => UnmetDto, { description: 'Every condition that stands against it.' })
+  readonly unmet!: readonly UnmetDto[];
+}
+
+/** A command that took effect or was a no-op. */
+export class CommandRecordDto {
+  @Field(words)
+  readonly commandId!: string;
+  @Field(words)
+  readonly commandType!: string;
+  @Field(words)
+  readonly resourceId!: string;
+  @Field(words, site)
+  readonly siteId!: string;
+  @Field(oneOf('APPLIED', 'NO_CHANGE'))
+  readonly outcome!: 'APPLIED' | 'NO_CHANGE';
+  @Field(whole(0))
+  readonly revision!: number;
+  @Field(position)
+  readonly position!: string;
+  @Nested(() => PrincipalDto)
+  readonly actor!: PrincipalDto;
+  @Field(words, { nullable: true })
+  readonly approvalId!: string | null;
+  @Field(instant)
+  readonly recordedAt!: string;
+  @Field(jsonObject, { description: 'The answer without secrets.' })
+  readonly result!: object;
+}
+
+export class PublishedItemDto {
+  @Field(eventId, { nullable: true, description: 'Null when a refused item named none.' })
+  readonly eventId!: string | null;
+  @Field(oneOf('ACCEPTED', 'DUPLICATE', 'REFUSED'))
+  readonly status!: 'ACCEPTED' | 'DUPLICATE' | 'REFUSED';
+  @Field(position, { nullable: true })
+  readonly position!: string | null;
+  @Field(flag, { optional: true, description: 'False where the event id was made here: sending it again publishes another event.' })
+  readonly idempotent?: boolean;
+  @Field(jsonObject, { optional: true, description: 'Why it was refused: a problem document.' })
+  readonly problem?: object;
+}
+
+export class PublishAnswerDto {
+  @NestedList(() => PublishedItemDto)
+  readonly items!: readonly PublishedItemDto[];
+}
+
+/** One event on its way to one subscription. */
+export class DeliveryDto {
+  @Field(name, dlv)
+  readonly id!: string;
+  @Field(name, whs)
+  readonly subscriptionId!: string;
+  @Field(eventId)
+  readonly eventId!: string;
+  @Field(eventType)
+  readonly eventType!: string;
+  @Field(oneOf('PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'))
+  readonly status!: string;
+  @Field(words, { nullable: true, description: 'Why it was dead-lettered.' })
+  readonly reason!: string | null;
+  @Field(whole(0))
+  readonly attempts!: number;
+  @Field(instant, { nullable: true })
+  readonly nextAttemptAt!: string | null;
+  @Field(instant)
+  readonly createdAt!: string;
+  @Field(instant)
+  readonly updatedAt!: string;
+}
+
+export class SentRequestDto {
+  @Field(words, { example: 'POST' })
+  readonly method!: string;
+  @Field(words)
+  readonly url!: string;
+  @Field(jsonObject)
+  readonly headers!: object;
+  @Field(words, { nullable: true, description: 'As sent; null when the event it was made of is gone.' })
+  readonly body!: string | null;
+}
+
+export class ReceivedResponseDto {
+  @Field(whole(100, 599))
+  readonly status!: number;
+  @Field(jsonObject)
+  readonly headers!: object;
+  @Field(words)
+  readonly body!: string;
+  @Field(flag, { description: 'The body was longer than what is kept.' })
+  readonly truncated!: boolean;
+}
+
+/** One attempt: what was sent, what came back, what was decided. */
+export class TranscriptDto {
+  @Field(whole(1))
+  readonly attempt!: number;
+  @Field(instant)
+  readonly startedAt!: string;
+  @Field(number)
+  readonly durationMs!: number;
+  @Nested(() => SentRequestDto)
+  readonly request!: SentRequestDto;
+  @Nested(() => ReceivedResponseDto, { nullable: true })
+  readonly response!: ReceivedResponseDto | null;
+  @Field(words, { nullable: true, description: 'A code of a closed list when no answer came.', example: 'connect-refused' })
+  readonly error!: string | null;
+  @Field(jsonObject)
+  readonly timings!: object;
+  @Field(words, { nullable: true })
+  readonly remoteAddress!: string | null;
+  @Field(jsonObject, { description: 'What was decided next, and why.' })
+  readonly decision!: object;
+  @Field(whole(0))
+  readonly subscriptionRevision!: number;
+  @Fields(words)
+  readonly secretVersionIds!: readonly string[];
+}
+
+export class DeliveryDetailDto extends DeliveryDto {
+  @NestedList(() => TranscriptDto)
+  readonly transcripts!: readonly TranscriptDto[];
+}
+
+/** A published event and its deliveries. */
+export class EventDto {
+  @Field(eventId)
+  readonly eventId!: string;
+  @Field(eventType)
+  readonly type!: string;
+  @Field(words, site)
+  readonly siteId!: string;
+  @Field(instant, { nullable: true, description: 'As the publisher said.' })
+  readonly occurredAt!: string | null;
+  @Field(instant)
+  readonly recordedAt!: string;
+  @Field(position)
+  readonly position!: string;
+  @Field(flag, { description: 'Countersign itself published it.' })
+  readonly operational!: boolean;
+  @Field(json, { description: 'The publisher’s JSON text, byte for byte.' })
+  readonly data!: unknown;
+  @NestedList(() => DeliveryDto)
+  readonly deliveries!: readonly DeliveryDto[];
+}
+
+export class PolicyDto {
+  @Field(oneOf(...gateableCommands))
+  readonly commandType!: string;
+  @Field(words, site)
+  readonly siteId!: string;
+  @Field(flag)
+  readonly required!: boolean;
+  @Field(whole(1))
+  readonly minApprovals!: number;
+  @NestedList(() => PrincipalDto, { nullable: true })
+  readonly approvers!: readonly PrincipalDto[] | null;
+  @Field(oneOf('RESOURCE', 'PAYLOAD'))
+  readonly binding!: string;
+  @Field(whole(0))
+  readonly minTtlSeconds!: number;
+  @Field(whole(0))
+  readonly maxTtlSeconds!: number;
+  @Field(oneOf('reminder', 'closesDecision'))
+  readonly dueOnMode!: string;
+  @Field(oneOf('REQUESTER', 'ANYONE'))
+  readonly executor!: string;
+  @Field(oneOf('BOUND', 'ASSERTED'))
+  readonly voters!: string;
+  @Field(whole(0), { description: 'How often it was set; 0: the default holds.' })
+  readonly revision!: number;
+}
+
+export class VoteDto {
+  @Nested(() => PrincipalDto)
+  readonly voter!: PrincipalDto;
+  @Field(words)
+  readonly keyId!: string;
+  @Field(flag, { description: 'The voter was named by a trusted front end, not by a key of their own.' })
+  readonly asserted!: boolean;
+}
+
+/** Other people’s permission for one command on one resource. */
+export class ApprovalDto {
+  @Field(name, { example: 'apr_01jd4x8qk6m0v7h2w9y3z5a1bc' })
+  readonly id!: string;
+  @Field(words, site)
+  readonly siteId!: string;
+  @Field(oneOf('PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'))
+  readonly status!: string;
+  @Field(flag, { description: 'The decision was wanted by now and is still open.' })
+  readonly overdue!: boolean;
+  @Field(oneOf(...gateableCommands))
+  readonly commandType!: string;
+  @Field(resourceId, whs)
+  readonly resourceId!: string;
+  @Field(oneOf('RESOURCE', 'PAYLOAD'))
+  readonly binding!: string;
+  @Field(jsonObject, { nullable: true, description: 'What would be changed, without secrets.' })
+  readonly payload!: object | null;
+  @Nested(() => PrincipalDto)
+  readonly requester!: PrincipalDto;
+  @NestedList(() => PrincipalDto)
+  readonly onBehalfOf!: readonly PrincipalDto[];
+  @NestedList(() => PrincipalDto, { description: 'Who may not vote: everybody who asked, or for whom it was asked.' })
+  readonly chain!: readonly PrincipalDto[];
+  @NestedList(() => PrincipalDto, { description: 'Who may vote, as of the request.' })
+  readonly eligible!: readonly PrincipalDto[];
+  @Field(words, { nullable: true })
+  readonly reason!: string | null;
+  @Field(instant, { nullable: true })
+  readonly dueOn!: string | null;
+  @Field(instant)
+  readonly expiresOn!: string;
+  @Field(whole(1))
+  readonly minApprovals!: number;
+  @NestedList(() => VoteDto)
+  readonly votes!: readonly VoteDto[];
+  @Field(words, { nullable: true, description: 'The command that used it.' })
+  readonly usedBy!: string | null;
+  @Field(whole(0), { description: 'What `GrantApproval` expects: what was shown is what is granted.' })
+  readonly revision!: number;
+  @Field(instant)
+  readonly requestedAt!: string;
+}
+
+export class KeyDto {
+  @Field(name, { example: 'key_01jd4x8qk6m0v7h2w9y3z5a1bc' })
+  readonly id!: string;
+  @Field(words, { ...site, description: 'Where it is recorded; what it may do is in its scopes.' })
+  readonly siteId!: string;
+  @Field(words)
+  readonly name!: string;
+  @Fields(words, { example: ['site:acme:write'] })
+  readonly scopes!: readonly string[];
+  @Nested(() => PrincipalDto, { nullable: true })
+  readonly actor!: PrincipalDto | null;
+  @Field(flag)
+  readonly anyActor!: boolean;
+  @Nested(() => PrincipalDto, { nullable: true })
+  readonly defaultActor!: PrincipalDto | null;
+  @Nested(() => PrincipalDto, { nullable: true })
+  readonly owner!: PrincipalDto | null;
+  @Field(oneOf('ACTIVE', 'EXPIRED', 'REVOKED'))
+  readonly status!: string;
+  @Field(instant, { nullable: true })
+  readonly expiresOn!: string | null;
+  @Field(instant)
+  readonly createdAt!: string;
+  @Field(instant, { nullable: true })
+  readonly revokedAt!: string | null;
+}
+
+export class WhoAmIDto {
+  @Field(words, { example: 'root' })
+  readonly keyId!: string;
+  @Field(words)
+  readonly name!: string;
+  @Nested(() => PrincipalDto, { nullable: true, description: 'The one actor the key speaks for; null: any.' })
+  readonly actor!: PrincipalDto | null;
+  @Field(flag)
+  readonly anyActor!: boolean;
+  @Nested(() => PrincipalDto, { nullable: true })
+  readonly defaultActor!: PrincipalDto | null;
+  @Nested(() => PrincipalDto, { nullable: true })
+  readonly owner!: PrincipalDto | null;
+  @Fields(words)
+  readonly scopes!: readonly string[];
+  @Field(words, { nullable: true, description: 'The one site of the key: requests may leave `siteId` out.' })
+  readonly siteId!: string | null;
+  @Field(instant, { nullable: true })
+  readonly expiresOn!: string | null;
+}
+
+export class PoisonDto {
+  @Field(position)
+  readonly position!: string;
+  @Field(words)
+  readonly eventId!: string;
+  @Field(words)
+  readonly error!: string;
+}
+
+export class ProjectionDto {
+  @Field(words)
+  readonly name!: string;
+  @Field(oneOf('RUNNING', 'REBUILDING', 'STOPPED'))
+  readonly state!: string;
+  @Field(position)
+  readonly position!: string;
+  @Field(number, { description: 'Milliseconds since it last stood at the head.' })
+  readonly behindMs!: number;
+  @Nested(() => PoisonDto, { nullable: true, description: 'The event it stopped at.' })
+  readonly poison!: PoisonDto | null;
+}
+
+export class StatusDto {
+  @Field(oneOf('READY', 'NOT_READY'))
+  readonly status!: string;
+  @Field(words)
+  readonly version!: string;
+  @Field(instant)
+  readonly startedAt!: string;
+  @Fields(words)
+  readonly roles!: readonly string[];
+  @Field(position, { nullable: true, description: 'The head of the log; null when the store does not answer.' })
+  readonly position!: string | null;
+  @Field(whole(0), { description: 'Deliveries that are neither delivered nor dead-lettered.' })
+  readonly openDeliveries!: number;
+  @NestedList(() => ProjectionDto)
+  readonly projections!: readonly ProjectionDto[];
+}
+
+export class FieldErrorDto {
+  @Field(words, { example: 'payload.targetUrl' })
+  readonly path!: string;
+  @Field(words, { example: 'must be an absolute http or https URL, at most 2048 characters' })
+  readonly message!: string;
+}
+
+/** How everything that is not a success is answered. RFC 9457. Cases add members of their own. */
+export class ProblemDto {
+  @Field(words, { example: 'https://countersign.dev/problems/validation-failed' })
+  readonly type!: string;
+  @Field(words)
+  readonly title!: string;
+  @Field(whole(400, 599))
+  readonly status!: number;
+  @Field(words)
+  readonly detail!: string;
+  @Field(words, { optional: true, description: 'The path of the request.' })
+  readonly instance?: string;
+  @Field(words, { optional: true, description: 'Finds the request in the log.' })
+  readonly correlationId?: string;
+  @NestedList(() => FieldErrorDto, { optional: true })
+  readonly errors?: readonly FieldErrorDto[];
+}
+
+export class HealthDto {
+  @Field(oneOf('ok'))
+  readonly status!: 'ok';
+}
+
+/** One page of a list. */
+export const pageSchema = (item: Dto): JsonSchema => ({
+  type: 'object',
+  required: ['items', 'nextCursor'],
+  properties: {
+    items: { type: 'array', items: { $ref: `#/components/schemas/${schemaName(item)}` } },
+    nextCursor: { type: ['string', 'null'], description: 'Give it as `cursor` to go on; null at the end.' },
+  },
+});
+
+/** The name of a class in the OpenAPI document. */
+export const schemaName = (dto: Dto): string => dto.name.replace(/Dto$/, '');
