@@ -1,6 +1,8 @@
-import { type ApprovalIndex, type Caller, commandDefinitions, type CommandPipeline, createCommandPipeline, type World } from '#command-pipeline';
+import { approvalHousekeeping } from '#approvals';
+import { type ApprovalIndex, type Caller, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, type World } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import { type Clock, formatUuid, type Ids, type Principal, Secret, type Site } from '#kernel';
+import { type AnySaga, createSagaRunner, type SagaRunner } from '#sagas';
 import { createSecretVault, type SecretVault } from '#secret-vault';
 import type { Random } from './random.ts';
 
@@ -12,10 +14,12 @@ export const callerOf = (principal: Principal): Caller => ({ keyId: `key_${princ
 
 const masterKeys = { current: { id: 'simulated', sealingKey: new Secret(new Uint8Array(32).fill(7)) }, previous: null };
 
-/** One process: its own vault, caches and pipeline over the shared log. */
+/** One process: its own vault, caches, pipeline and housekeeping over the shared log. */
 export interface Installation {
   readonly pipeline: CommandPipeline;
   readonly vault: SecretVault;
+  /** Starts the saga that mirrors uses, repeats unfinished fences and records expiry. */
+  readonly startHousekeeping: () => SagaRunner;
 }
 
 /** `approvalIds` is the index of approvals, as late and incomplete as the scenario likes. */
@@ -35,7 +39,14 @@ export function installationOn(store: EventStore, clock: Clock, random: Random, 
     isInFlight: () => false,
     dispatcherHasSeen: () => Promise.resolve(),
   };
-  return { vault, pipeline: createCommandPipeline(world, commandDefinitions) };
+  const aggregates = createAggregates(store);
+  const pipeline = createCommandPipeline(world, commandDefinitions, aggregates);
+  const startHousekeeping = (): SagaRunner => {
+    const runner = createSagaRunner({ store, clock, ids, onAlarm: () => undefined, sagas: [approvalHousekeeping], execute: (request) => pipeline.execute(request), vault, approvals: createApprovalUpkeep(world, aggregates) });
+    runner.start();
+    return runner;
+  };
+  return { vault, pipeline, startHousekeeping };
 }
 
 export function seededIds(random: Random): Ids {

@@ -113,3 +113,16 @@ async function secretsShownAreStored(events: readonly RecordedEvent[], executed:
   }
   return broken;
 }
+
+/** What housekeeping owes when everything has come to rest: each use stands in its approval's stream, each end of a granted approval on its resource. */
+export async function outOfStep(store: EventStore): Promise<readonly string[]> {
+  const { events } = await store.readAll(startOfLog, undefined, 1_000_000);
+  const approvalOf = (event: RecordedEvent): string => event.stream.slice(event.stream.lastIndexOf('.') + 1);
+  const has = (type: string, approvalId: string): boolean => events.some((event) => event.type === type && (event.metadata['approvalid'] === approvalId || approvalOf(event) === approvalId));
+  const used = events.filter(({ type }) => type === 'ApprovalConsumed').map(({ metadata }) => metadata['approvalid'] ?? '');
+  const ended = events.filter(({ type }) => type === 'ApprovalRevoked' || type === 'ApprovalWithdrawn').map(approvalOf);
+  return [
+    ...used.filter((approvalId) => !has('ApprovalUseMirrored', approvalId)).map((approvalId) => `the use of ${approvalId} was never mirrored`),
+    ...ended.filter((approvalId) => !has('ApprovalFenced', approvalId) && !used.includes(approvalId)).map((approvalId) => `${approvalId} was ended and never fenced`),
+  ];
+}

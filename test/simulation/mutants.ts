@@ -54,4 +54,9 @@ export const mutants: readonly Mutant[] = [
       { find: "if (appended === 'conflict') return 'conflict';", replace: "if (appended === 'conflict') return 'conflict'; await sealNow();" },
     ],
   },
+  {
+    name: 'the checkpoint of a saga is only in memory',
+    file: 'libs/sagas/checkpoint.ts',
+    edits: [{ find: 'if (last === undefined) return { position: startOfLog,', replace: 'if (last === undefined || this.#expected === \'NO_STREAM\') return { position: await this.#parts.store.head(),' }],
+  },
 ];

@@ -1,9 +1,10 @@
 import type { CommandAnswer } from '#command-pipeline';
+import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { isRefusal, type Refusal } from '#kernel';
 import { Faults, faultyStore } from './faulty-store.ts';
 import { approver, type Installation, installationOn, requester } from './installation.ts';
-import { brokenPromises, type Ended } from './invariants.ts';
+import { brokenPromises, type Ended, outOfStep } from './invariants.ts';
 import { type Random, randomOf } from './random.ts';
 import { approvals, isRetried, type Operation, operationsOf, requestOf, subscriptions, upsertPayload } from './scenario.ts';
 import { Scheduler, SimulatedProcess } from './scheduler.ts';
@@ -11,6 +12,10 @@ import { Scheduler, SimulatedProcess } from './scheduler.ts';
 const maxSteps = 20_000;
 const maxSends = 8;
 const maxCrashes = 4;
+/** Housekeeping makes a schedule several times longer: one in so many has it. */
+const housekeepingEvery = 4;
+/** Timers of the last process: enough for every grace and retry it waits for. */
+const housekeepingTurns = 60;
 
 interface Running {
   readonly process: SimulatedProcess;
@@ -38,9 +43,12 @@ export async function simulate(seed: number): Promise<Outcome> {
   const setup = new SimulatedProcess('setup');
   await prepare(installationOn(store, scheduler.clockOf(setup), random, () => []));
 
+  const keepsHouse = seed % housekeepingEvery === 0;
   const start = (name: string): Running => {
     const process = new SimulatedProcess(name);
-    return { process, installation: installationOn(faultyStore(store, process, scheduler, faults, random), scheduler.clockOf(process), random, () => approvals.filter(() => random.chance(0.9))) };
+    const installation = installationOn(faultyStore(store, process, scheduler, faults, random), scheduler.clockOf(process), random, () => approvals.filter(() => random.chance(0.9)));
+    if (keepsHouse) installation.startHousekeeping();
+    return { process, installation };
   };
   const processes = [start('one'), start('two')];
   const ended: Ended[] = [];
@@ -59,7 +67,17 @@ export async function simulate(seed: number): Promise<Outcome> {
   // Every client asks once more: what was acknowledged is answered the same way for ever.
   const healthy = installationOn(store, scheduler.clockOf(setup), random, () => approvals);
   for (const operation of operations) if (operation.answers.some((answer) => !isRefusal(answer))) operation.answers.push(await healthy.pipeline.execute(operation.request));
-  return { seed, ...counts, broken: await brokenPromises(store, healthy.vault, operations, ended) };
+  for (const { process } of processes) process.kill();
+  const unkept = keepsHouse ? await settleHouse(healthy, scheduler, store) : [];
+  return { seed, ...counts, broken: [...(await brokenPromises(store, healthy.vault, operations, ended)), ...unkept] };
+}
+
+/** A last process keeps house until nothing is left to do; what is still out of step then is a broken promise. */
+async function settleHouse(healthy: Installation, scheduler: Scheduler, store: EventStore): Promise<readonly string[]> {
+  const runner = healthy.startHousekeeping();
+  for (let turns = 0; turns < housekeepingTurns; turns += 1) await scheduler.next();
+  await runner.stop();
+  return await outOfStep(store);
 }
 
 interface Chaos {

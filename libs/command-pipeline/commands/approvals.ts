@@ -1,6 +1,7 @@
 import { type ApprovalBinding, type ApprovalCommand, type ApprovalEvent, type ApprovalState, type BoundNow, decideApproval, type GateableCommand, isGateable, statusNow, type Voter } from '#approvals';
 import { type Actor, canonicalJson, isRefusal, type JsonObject, type Principal, refuse, type Refusal, samePrincipal, type Site, streamOf } from '#kernel';
 import type { Aggregates, Loaded } from '../aggregate.ts';
+import { boundNow } from '../bound-now.ts';
 import { actionDigest, boundPayload } from '../bound-payload.ts';
 import type { AnyCommandDefinition, CommandDefinition, Context } from '../definition.ts';
 import { fence, usedBefore } from '../fence.ts';
@@ -24,7 +25,7 @@ export function approvalCommands(gateable: Gateable): readonly ApprovalDefinitio
     prepare: async (context, { state }) => {
       const voter = await voterOf(context);
       if (isRefusal(voter)) return voter;
-      return command(context, voter, await boundNow(context, gateable, state));
+      return command(context, voter, await boundNowOf(context, gateable, state));
     },
   });
   const reasonOf = ({ request }: Context): string => text(request.payload, 'reason');
@@ -155,14 +156,10 @@ async function voterOf({ request, world }: Context): Promise<Voter | Refusal> {
   };
 }
 
-/** What the things an approval is bound to are now. */
-export async function boundNow({ aggregates, request }: Pick<Context, 'aggregates' | 'request'>, gateable: Gateable, approval: ApprovalState): Promise<BoundNow> {
-  if (approval.status === 'NONE') return { policyVersion: 0, incarnation: 'NONE' };
-  const { commandType, resourceId } = approval.binding;
-  const definition = gateable(commandType);
-  const [policy, resource] = await Promise.all([loadPolicy(aggregates, request.site, commandType), aggregates.load(streamOf(definition.category, request.site, resourceId), definition.fold(resourceId))]);
-  return { policyVersion: policy.state.version, incarnation: definition.incarnation(resource.state) };
-}
+const nothingBound: BoundNow = { policyVersion: 0, incarnation: 'NONE' };
+
+const boundNowOf = async ({ aggregates, request, resourceId }: Context, gateable: Gateable, approval: ApprovalState): Promise<BoundNow> =>
+  approval.status === 'NONE' ? nothingBound : await boundNow(aggregates, gateable(approval.binding.commandType), request.site, resourceId, approval.binding);
 
 /** Nothing is acknowledged before the resource is fenced against an approval that was usable; a use found while fencing wins. */
 const fencing =
