@@ -2,7 +2,7 @@ import { approvalHousekeeping } from '#approvals';
 import { type ApprovalIndex, type Caller, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, type World } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import { type Clock, formatUuid, type Ids, type Principal, Secret, type Site } from '#kernel';
-import { type AnySaga, createSagaRunner, type SagaRunner } from '#sagas';
+import { createSagaRunner, type SagaRunner } from '#sagas';
 import { createSecretVault, type SecretVault } from '#secret-vault';
 import type { Random } from './random.ts';
 
