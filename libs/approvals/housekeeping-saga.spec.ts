@@ -136,7 +136,7 @@ describe('a change of what approvals are bound to', () => {
   it('is looked for in the stream of every gateable command', () => {
     const saga = housekeeping();
     for (const [index, commandType] of gateableCommands.entries()) requested(saga, { id: `apr_${index}`, commandType, resourceId: 'x' });
-    const categories = Object.fromEntries([...saga.states.values()].map((state, index) => [gateableCommands[index], state.kind === 'open' ? state.resource.split('-')[0] : '']));
+    const categories: unknown = Object.fromEntries([...saga.states.values()].map((state, index) => [gateableCommands[index], state.kind === 'open' ? state.resource.split('-')[0] : '']));
     expect(categories).toEqual({
       UpsertWebhookSubscription: 'webhooksubscription',
       PauseWebhookSubscription: 'webhooksubscription',

@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type EventStore, StoreUnavailable } from '#event-store';
-import { type Cell, comparePositions, deliveryId, type Position, type RecordedEvent, type Rows, type Site, siteKey, streamOf, type Table } from '#kernel';
+import { comparePositions, deliveryId, type Position, type RecordedEvent, type Site, siteKey, streamOf } from '#kernel';
 import { createMemoryEventStore } from '#event-store/memory';
 import { subscriptionProjection, subscriptionVersionTable } from '#subscriptions';
 import type { SubscriptionVersion } from '#read-models';
 import { killedAt, redelivering, TestLog, type Written } from '../../test/support/log.ts';
+import { MapRows } from '../../test/support/map-rows.ts';
 import { seededIds } from '../../test/support/seeded-ids.ts';
 import { type SimulatedClock, simulatedClock } from '../../test/support/simulated-clock.ts';
 import { createFanOut } from './fan-out.ts';
@@ -13,33 +14,6 @@ import type { FanOut, SagaAlarm, SubscriptionVersions } from './port.ts';
 
 const acme = { tenant: 'acme', environment: 'production' };
 const other = { tenant: 'acme', environment: 'staging' };
-
-/** The rows of a projection in memory. */
-class MapRows implements Rows {
-  readonly #tables = new Map<string, Map<string, object>>();
-
-  #rows<Row extends object>({ name }: Table<Row>): Map<string, Row> {
-    const rows = this.#tables.get(name) ?? new Map<string, object>();
-    this.#tables.set(name, rows);
-    return rows as Map<string, Row>;
-  }
-
-  get<Row extends object>(table: Table<Row>, key: readonly Cell[]): Row | undefined {
-    return this.#rows(table).get(key.join('|'));
-  }
-
-  put<Row extends object>(table: Table<Row>, row: Row): void {
-    this.#rows(table).set(table.key.map((column) => row[column]).join('|'), row);
-  }
-
-  delete<Row extends object>(table: Table<Row>, key: readonly Cell[]): void {
-    this.#rows(table).delete(key.join('|'));
-  }
-
-  list<Row extends object>(table: Table<Row>): readonly Row[] {
-    return [...this.#rows(table).values()];
-  }
-}
 
 /** The real projection, folding the log exactly as far as it is told to: the rest of it is behind. */
 class Versions implements SubscriptionVersions {
@@ -74,7 +48,7 @@ class Versions implements SubscriptionVersions {
 
   overlapping(site: Site, after: Position, through: Position): Promise<readonly SubscriptionVersion[]> {
     this.queries += 1;
-    const rows = this.#rows.list(subscriptionVersionTable).filter(({ tenant, environment }) => siteKey({ tenant, environment }) === siteKey(site));
+    const rows = this.#rows.all(subscriptionVersionTable).filter(({ tenant, environment }) => siteKey({ tenant, environment }) === siteKey(site));
     const overlapping = rows.filter(({ fromPosition, toPosition }) => comparePositions(fromPosition, through) < 0 && (toPosition === null || comparePositions(toPosition, after) > 0));
     return Promise.resolve(overlapping.map(({ tenant, environment, ...version }) => ({ ...version, site: { tenant, environment } }) as SubscriptionVersion));
   }

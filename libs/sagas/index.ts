@@ -1,3 +1,4 @@
+export { createApprovalGate } from './approval-gate.ts';
 export { createFanOut } from './fan-out.ts';
 export {
   type AlarmName,
