@@ -1,20 +1,20 @@
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
-import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createCommandPipeline, fence, gateableDefinition, publishEvent, subscriptionFold, type World } from '#command-pipeline';
+import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig } from '#config';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth } from '#deliveries';
-import { createDispatcher, type Dispatcher } from '#dispatching';
+import { createDispatcher, type Dispatcher, type Send } from '#dispatching';
 import type { EventStore } from '#event-store';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
-import { type AnySaga, type ApprovalGate, createFanOut, createSagaRunner, type FanOut, type SagaRunner } from '#sagas';
+import { type AnySaga, createFanOut, createSagaRunner, type FanOut, type SagaRunner } from '#sagas';
 import { createSecretVault, loadMasterKeys } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
 import { openRootKey, type RootKey } from './access/root-key.ts';
-import { boundNow, createCurrentState } from './current-state.ts';
+import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
 import type { Commands, Publishing, ServerFacts } from './parts.ts';
 
@@ -39,6 +39,13 @@ export interface Outside {
   readonly processMetrics: boolean;
   /** The log can't be written any more, and only a restart can tell what is on disk: the process must end. */
   readonly onFatal: (error: Error) => void;
+  readonly seams?: Seams;
+}
+
+/** Where a test stands between two parts, to see what the rest does when one of them is not itself. */
+export interface Seams {
+  readonly wrapPipeline?: (pipeline: CommandPipeline) => CommandPipeline;
+  readonly wrapSend?: (send: Send) => Send;
 }
 
 /** Everything that runs in one process, put together. */
@@ -101,10 +108,11 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender };
   const dispatcher = config.roles.includes('dispatcher') ? dispatcherOf(parts) : undefined;
   const world = worldOf(parts, dispatcher, (url) => resolveAndCheckTarget(url, policy, resolve));
-  const pipeline = createCommandPipeline(world, commandDefinitions, aggregates);
+  const { wrapPipeline = (own: CommandPipeline) => own } = outside.seams ?? {};
+  const pipeline = wrapPipeline(createCommandPipeline(world, commandDefinitions, aggregates));
   const roles = rolesOf(parts, world, pipeline, dispatcher);
   const facts = factsOf(outside, readModels, roles);
-  const shell = shellOf(parts, rootKey, commandsOf(pipeline, metrics), publishingOf(world, metrics), facts);
+  const shell = shellOf(parts, world, rootKey, commandsOf(pipeline, metrics), publishingOf(world, metrics), facts);
   return {
     shell,
     start: () => {
@@ -146,6 +154,7 @@ const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metr
 
 function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, sender }: Parts): Dispatcher {
   const { clock, ids, log, config } = outside;
+  const { wrapSend = (own: Send) => own } = outside.seams ?? {};
   const dispatcher = createDispatcher({
     feed: {
       lanes: () => readModels.lanes(),
@@ -153,7 +162,7 @@ function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, 
     },
     subscription: (site, subscriptionId) => aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold),
     store,
-    send: (request) => sender.attempt(request),
+    send: wrapSend((request) => sender.attempt(request)),
     vault,
     clock,
     ids,
@@ -236,12 +245,7 @@ function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatch
 function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): readonly [SagaRunner, FanOut] {
   const { clock, ids, log, config } = outside;
   const follower = { store, clock, ids, onAlarm: (alarm: object) => log.error(alarm, 'alarm') };
-  const approvals: ApprovalGate = {
-    boundNow: (site, approvalId, binding) => boundNow(aggregates, site, approvalId, binding),
-    fence: async (site, approvalId, { commandType, resourceId }, correlationId) => {
-      await fence(world, aggregates, gateableDefinition(commandType), { site, approvalId, resourceId }, correlationId);
-    },
-  };
+  const approvals = createApprovalUpkeep(world, aggregates);
   const versions = {
     reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),
     overlapping: (site: Parameters<ReadModels['subscriptionVersions']>[0], after: string, through: string) => readModels.subscriptionVersions(site, { overlapping: [after, through] }),
@@ -278,7 +282,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
   },
 });
 
-function shellOf({ outside, store, readModels, aggregates, metrics }: Parts, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
+function shellOf({ outside, readModels, aggregates, metrics }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
   const { clock, ids, log } = outside;
-  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, current: createCurrentState(store, aggregates, clock), facts };
+  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, current: createCurrentState(world, aggregates), facts };
 }

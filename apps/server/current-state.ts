@@ -1,18 +1,18 @@
 import { type GateableCommand, isOverdue, statusNow } from '#approvals';
-import { type Aggregates, commandDefinitions, gateableDefinition, loadApproval, loadPolicy, readClaim, subscriptionFold } from '#command-pipeline';
+import { type Aggregates, type ApprovalUpkeep, commandDefinitions, createApprovalUpkeep, loadApproval, loadPolicy, readClaim, subscriptionFold, type World } from '#command-pipeline';
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { actorTypes, type Clock, isLedgerEvent, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord } from './parts.ts';
 
-type Binding = Extract<Awaited<ReturnType<typeof loadApproval>>['state'], { readonly binding: object }>['binding'];
-
 /** What the streams say, folded when it is asked for. */
-export function createCurrentState(store: EventStore, aggregates: Aggregates, clock: Clock): CurrentState {
+export function createCurrentState(world: World, aggregates: Aggregates): CurrentState {
+  const { store, clock } = world;
+  const upkeep = createApprovalUpkeep(world, aggregates);
   return {
     head: (): Promise<Position> => store.head(),
-    approval: (site, approvalId) => approval(aggregates, clock, site, approvalId),
+    approval: (site, approvalId) => approval(aggregates, upkeep, clock, site, approvalId),
     policy: (site, commandType) => policy(aggregates, site, commandType),
     command: (site, commandId) => command(store, site, commandId),
     async subscriptionExists(site, subscriptionId) {
@@ -26,19 +26,10 @@ export function createCurrentState(store: EventStore, aggregates: Aggregates, cl
   };
 }
 
-/** What the things an approval is bound to are now, and how the approval has ended on its resource. */
-export async function boundNow(aggregates: Aggregates, site: Site, approvalId: string, { commandType, resourceId }: Binding): Promise<{ policyVersion: number; incarnation: string; usedBy: string | null; ended: boolean }> {
-  const definition = gateableDefinition(commandType);
-  const [{ state }, resource] = await Promise.all([loadPolicy(aggregates, site, commandType), aggregates.load(streamOf(definition.category, site, resourceId), definition.fold(resourceId))]);
-  const end = resource.endedApprovals.get(approvalId);
-  const usedBy = typeof end === 'object' ? end.usedBy : null;
-  return { policyVersion: state.version, incarnation: definition.incarnation(resource.state), usedBy, ended: end !== undefined };
-}
-
-async function approval(aggregates: Aggregates, clock: Clock, site: Site, approvalId: string): Promise<ApprovalRecord | undefined> {
+async function approval(aggregates: Aggregates, upkeep: ApprovalUpkeep, clock: Clock, site: Site, approvalId: string): Promise<ApprovalRecord | undefined> {
   const { state, revision } = await loadApproval(aggregates, site, approvalId);
   if (state.status === 'NONE') return undefined;
-  const { usedBy, ...bound } = await boundNow(aggregates, site, approvalId, state.binding);
+  const { usedBy, ...bound } = await upkeep.boundNow(site, approvalId, state.binding);
   const nowMs = clock.now();
   // The truth of a use stands with the resource; the approval's own stream says it a moment later.
   const used = usedBy !== null && state.usedBy === null;
