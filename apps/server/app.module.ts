@@ -1,4 +1,4 @@
-import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { type DynamicModule, Module, type Provider, type Type } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { AccessGuard } from './access/routes.ts';
@@ -13,43 +13,53 @@ import { GetEventController, GetEventHandler } from './events/get-event.ts';
 import { PublishController } from './events/publish.controller.ts';
 import { ParameterGuard } from './http/parameters.ts';
 import { ProblemFilter } from './http/problem-filter.ts';
+import { OpenApiController } from './openapi/openapi.controller.ts';
 import { HealthController } from './operations/health.ts';
 import { KeysController, ListKeysHandler } from './operations/keys.ts';
 import { ReadinessCheck } from './operations/readiness.ts';
 import { StatusController } from './operations/status.ts';
 
-/** The routes of the API, on the parts they are given. */
+const apiControllers: readonly Type[] = [
+  CommandsController,
+  GetCommandController,
+  PublishController,
+  GetEventController,
+  DeliveriesController,
+  ApprovalsController,
+  PoliciesController,
+  KeysController,
+  StatusController,
+  OpenApiController,
+];
+
+/** Every route there is. */
+export const controllers: readonly Type[] = [...apiControllers, HealthController];
+
+const handlers: readonly Provider[] = [
+  ...commandHandlers,
+  DryRunHandler,
+  DryRunPublishHandler,
+  GetCommandHandler,
+  GetEventHandler,
+  ListDeliveriesHandler,
+  GetDeliveryHandler,
+  ListApprovalsHandler,
+  GetApprovalHandler,
+  GetPoliciesHandler,
+  ListKeysHandler,
+];
+
 @Module({})
 export class AppModule {
-  static on(parts: readonly Provider[]): DynamicModule {
+  /** The routes of the roles on the parts they need. A process without the role `api` still tells how it is. */
+  static on(parts: readonly Provider[], roles: readonly string[]): DynamicModule {
     return {
       module: AppModule,
       imports: [CqrsModule.forRoot()],
-      controllers: [
-        CommandsController,
-        GetCommandController,
-        PublishController,
-        GetEventController,
-        DeliveriesController,
-        ApprovalsController,
-        PoliciesController,
-        KeysController,
-        StatusController,
-        HealthController,
-      ],
+      controllers: roles.includes('api') ? [...controllers] : [HealthController],
       providers: [
         ...parts,
-        ...commandHandlers,
-        DryRunHandler,
-        DryRunPublishHandler,
-        GetCommandHandler,
-        GetEventHandler,
-        ListDeliveriesHandler,
-        GetDeliveryHandler,
-        ListApprovalsHandler,
-        GetApprovalHandler,
-        GetPoliciesHandler,
-        ListKeysHandler,
+        ...handlers,
         ReadinessCheck,
         { provide: APP_GUARD, useClass: AccessGuard },
         { provide: APP_GUARD, useClass: ParameterGuard },

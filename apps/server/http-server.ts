@@ -5,11 +5,11 @@ import type { Clock, Ids } from '#kernel';
 import type { Log, Metrics } from '#telemetry';
 import { Authenticator } from './access/authenticator.ts';
 import type { RootKey } from './access/root-key.ts';
-import { AppModule } from './app.module.ts';
+import { AppModule, controllers } from './app.module.ts';
 import { AllowedMethods } from './http/allow.ts';
 import { createAdapter } from './http/fastify.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, METRICS, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -33,16 +33,23 @@ export async function createHttpApp(parts: ShellParts): Promise<NestFastifyAppli
   const answerProblem = createAnswerProblem(log, allowed);
   const authenticator = new Authenticator(parts.reads, parts.projections, parts.rootKey, clock);
   const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem });
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.on(providers(parts, answerProblem)), adapter, { logger: false, bodyParser: false, abortOnError: false });
+  // Made once, when it is first asked for: what makes it takes long to load.
+  let document: Promise<string> | undefined;
+  const openApi = (): Promise<string> => (document ??= describe());
+  const describe = async (): Promise<string> => {
+    const { openApiYaml } = await import('./openapi/document.ts');
+    return openApiYaml(app, controllers, parts.facts.version);
+  };
+  const module = AppModule.on([...providers(parts), { provide: ANSWER_PROBLEM, useValue: answerProblem }, { provide: OPENAPI, useValue: openApi }], parts.facts.roles);
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, { logger: false, bodyParser: false, abortOnError: false });
   await app.init();
   return app;
 }
 
 
-const providers = (parts: ShellParts, answerProblem: unknown): Provider[] => [
+const providers = (parts: ShellParts): Provider[] => [
   { provide: CLOCK, useValue: parts.clock },
   { provide: METRICS, useValue: parts.metrics },
-  { provide: ANSWER_PROBLEM, useValue: answerProblem },
   { provide: Commands, useValue: parts.commands },
   { provide: Publishing, useValue: parts.publishing },
   { provide: PROJECTIONS, useValue: parts.projections },

@@ -8,6 +8,8 @@ import type { ApprovalItem, ReadModels } from '#read-models';
 export const CLOCK = Symbol('Clock');
 export const METRICS = Symbol('Metrics');
 export const ANSWER_PROBLEM = Symbol('AnswerProblem');
+/** Answers the OpenAPI document of this application as YAML. */
+export const OPENAPI = Symbol('OpenApi');
 export const READS = Symbol('Reads');
 export const PROJECTIONS = Symbol('Projections');
 

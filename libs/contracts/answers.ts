@@ -403,10 +403,13 @@ export const pageSchema = (item: Dto): JsonSchema => ({
   type: 'object',
   required: ['items', 'nextCursor'],
   properties: {
-    items: { type: 'array', items: { $ref: `#/components/schemas/${schemaName(item)}` } },
+    items: { type: 'array', items: refTo(item) },
     nextCursor: { type: ['string', 'null'], description: 'Give it as `cursor` to go on; null at the end.' },
   },
 });
+
+/** A reference to the schema of a class in the OpenAPI document. */
+export const refTo = (dto: Dto): JsonSchema => ({ $ref: `#/components/schemas/${schemaName(dto)}` });
 
 /** The name of a class in the OpenAPI document. */
 export const schemaName = (dto: Dto): string => dto.name.replace(/Dto$/, '');

@@ -10,15 +10,21 @@ export {
   HealthDto,
   KeyDto,
   pageSchema,
+  PlannedEventDto,
+  PoisonDto,
   PolicyDto,
   ProblemDto,
   ProjectionDto,
   PublishAnswerDto,
   PublishedItemDto,
+  ReceivedResponseDto,
+  refTo,
   schemaName,
+  SentRequestDto,
   StatusDto,
   TranscriptDto,
   UnmetDto,
+  VoteDto,
   WhoAmIDto,
 } from './answers.ts';
 export {
@@ -45,5 +51,6 @@ export { type JsonSchema } from './kinds.ts';
 export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
+export { exampleOf, schemaOf } from './schema.ts';
 export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
 export { CommandBody } from './requests.ts';

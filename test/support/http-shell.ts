@@ -59,7 +59,7 @@ export const commandAnswer = (request: CommandRequest): CommandAnswer => ({
   secret: null,
 });
 
-export async function startShell(overrides: Partial<ShellParts> = {}): Promise<Shell> {
+export async function startShell({ version = '0.0.0-test', ...overrides }: Partial<ShellParts> & { readonly version?: string } = {}): Promise<Shell> {
   const clock = simulatedClock();
   const ids = seededIds(7);
   const listeners: ((batch: Committed) => void)[] = [];
@@ -117,7 +117,7 @@ export async function startShell(overrides: Partial<ShellParts> = {}): Promise<S
       subscriptionExists: () => Promise.resolve(false),
       wireBody: () => Promise.resolve(null),
     },
-    facts: { version: '0.0.0-test', startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0) },
+    facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0) },
     ...overrides,
   };
 

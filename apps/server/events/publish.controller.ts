@@ -2,7 +2,7 @@ import { Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import type { EventToPublish, Published, Publisher } from '#command-pipeline';
-import { PublishAnswerDto, type PublishedItemDto } from '#contracts';
+import { limits, PublishAnswerDto, type PublishedItemDto, PublishEventPayload, refTo } from '#contracts';
 import { isRefusal, type Refusal, type Site } from '#kernel';
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { restActor } from '../access/rest-actor.ts';
@@ -18,6 +18,8 @@ import { type OfferedItem, readEvents } from './read-events.ts';
 
 type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
+const eventSchema = refTo(PublishEventPayload);
+
 /** The way in for business events. */
 @Controller('api/events')
 export class PublishController {
@@ -32,8 +34,10 @@ export class PublishController {
     operationId: 'publishEvents',
     summary: 'Publish one event, or up to 1,000',
     description: 'One bad event is refused with 400, 413 or 422; the items of a list are accepted or refused one by one. The event id is the idempotency key; one without is given an id and is not idempotent.',
+    body: { oneOf: [eventSchema, { type: 'array', minItems: 1, maxItems: limits.eventsPerRequest, items: eventSchema }] },
+    headers: ['Idempotency-Key', 'Kf-Actor', 'Kf-On-Behalf-Of'],
     answer: PublishAnswerDto,
-    problems: ['validation-failed', 'idempotency-key-invalid', 'payload-too-large', 'idempotency-key-reused', 'outcome-unknown', 'store-unavailable'],
+    problems: ['idempotency-key-invalid', 'actor-not-allowed', 'payload-too-large', 'unsupported-media-type', 'idempotency-key-reused', 'outcome-unknown', 'store-unavailable'],
   })
   async publish(
     @SiteOfRequest() site: Site,

@@ -1,14 +1,13 @@
-import { applyDecorators, type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ApiQuery } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { limits } from '#contracts';
 import { didYouMean } from '#kernel';
 import { Problem } from './problem.ts';
 
-interface Parameter {
+export interface Parameter {
   readonly description: string;
-  readonly schema: { readonly type: string; readonly enum?: string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string };
+  readonly schema: { readonly type: string; readonly enum?: readonly string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string };
   readonly example?: string | number;
 }
 
@@ -31,14 +30,13 @@ const wireName = (name: ParameterName): string => (name.endsWith('Status') ? 'st
 const takenBy = 'countersign:parameters';
 
 /** Names the query parameters of a route: any other is refused, and these are documented. */
-export const Takes = (...names: readonly ParameterName[]): MethodDecorator =>
-  applyDecorators(
-    SetMetadata(takenBy, names),
-    ...names.map((name) => {
-      const { description, schema, example }: Parameter = parameters[name];
-      return ApiQuery({ name: wireName(name), required: false, description, schema: { ...schema }, ...(example === undefined ? {} : { example }) });
-    }),
-  );
+export const Takes = (...names: readonly ParameterName[]): MethodDecorator => SetMetadata(takenBy, names);
+
+const namesOf = (reflector: Reflector, handler: () => unknown): readonly ParameterName[] => reflector.get<readonly ParameterName[] | undefined>(takenBy, handler) ?? [];
+
+/** The query parameters of a route, as they are documented. */
+export const parametersOf = (reflector: Reflector, handler: () => unknown): readonly (Parameter & { readonly name: string })[] =>
+  namesOf(reflector, handler).map((name) => ({ ...parameters[name], name: wireName(name) }));
 
 /** Refuses a query parameter that the route does not know, and one that is there twice or not as it should be. */
 @Injectable()
@@ -46,7 +44,7 @@ export class ParameterGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const names = this.reflector.get<readonly ParameterName[] | undefined>(takenBy, context.getHandler()) ?? [];
+    const names = namesOf(this.reflector, context.getHandler() as () => unknown);
     const query = context.switchToHttp().getRequest<FastifyRequest>().query as Readonly<Record<string, unknown>>;
     const errors = Object.entries(query).flatMap(([name, value]) => wrong(names, name, value));
     if (errors.length > 0) throw new Problem('validation-failed', 'The query of the URL is not valid.', { errors });

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { commandPayloads, problems } from '#contracts';
+import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+
+interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly security: readonly object[];
+  readonly responses: Readonly<Record<string, { readonly description: string }>>;
+  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly requestBody?: { readonly content: { readonly 'application/json': { readonly example?: unknown } } };
+}
+
+const root = new URL('../../../', import.meta.url);
+const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { readonly version: string };
+
+let shell: Shell;
+let text: string;
+let document: { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>; readonly components: { readonly schemas: Readonly<Record<string, object>> } };
+
+beforeAll(async () => {
+  shell = await startShell({ version });
+  text = (await shell.send('GET', '/openapi.yaml', { key: null })).text;
+  document = parse(text) as typeof document;
+});
+afterAll(() => shell.close());
+
+const operations = (): [string, Operation][] => Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method.toUpperCase()} ${path}`, operation]));
+
+describe('the OpenAPI document', () => {
+  it('is the committed openapi.yaml (write it again with: npm run openapi)', () => {
+    expect(text).toBe(readFileSync(new URL('openapi.yaml', root), 'utf8'));
+  });
+
+  it('has every route of the contract, each command type as a path of its own', () => {
+    expect(operations().map(([route]) => route).sort()).toEqual(
+      [
+        ...Object.keys(commandPayloads).map((type) => `POST /api/commands/${type}`),
+        'GET /api/commands/{commandId}', 'POST /api/events', 'GET /api/events/{eventId}', 'GET /api/approvals', 'GET /api/approvals/{approvalId}', 'GET /api/approval-policies',
+        'GET /api/approval-policies/{commandType}', 'GET /api/keys', 'GET /api/whoami', 'GET /api/status', 'GET /api/projections', 'POST /api/projections/{name}/rebuild',
+        'GET /api/webhooks/{subscriptionId}/deliveries', 'GET /api/webhooks/{subscriptionId}/deliveries/{deliveryId}', 'GET /openapi.yaml', 'GET /metrics', 'GET /health/live', 'GET /health/ready',
+      ].sort(),
+    );
+  });
+
+  it('refers only to schemas that it has, and has none that nothing refers to', () => {
+    const referred = new Set([...text.matchAll(/"?#\/components\/schemas\/(\w+)"?/g)].map(([, name]) => name));
+    expect([...referred].sort()).toEqual(Object.keys(document.components.schemas).sort());
+  });
+
+  it('says of every route what it does, what it needs and how it fails', () => {
+    const ids = operations().map(([, { operationId }]) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const [route, { summary, security, responses }] of operations()) {
+      expect([route, typeof summary]).toEqual([route, 'string']);
+      expect([route, security]).toEqual([route, /GET \/(health|metrics|openapi)/.test(route) ? [] : [{ apiKey: [] }]]);
+      if (security.length > 0) expect([route, responses['401']?.description]).toEqual([route, expect.stringContaining('`unauthenticated`')]);
+    }
+  });
+
+  it('requires the idempotency key of a command, and gives an example that is taken', async () => {
+    for (const [route, { parameters = [], requestBody }] of operations().filter(([route]) => route.startsWith('POST /api/commands/'))) {
+      expect([route, parameters.find(({ name }) => name === 'Idempotency-Key')?.required]).toEqual([route, true]);
+      const [, path = ''] = route.split(' ');
+      const key = path.endsWith('PublishEvent') ? 'evt-4711' : 'k1';
+      const { status, body } = await shell.send('POST', path, { headers: { 'idempotency-key': key }, body: requestBody?.content['application/json'].example });
+      expect([route, status, body['errors']]).toEqual([route, 200, undefined]);
+    }
+  });
+
+  it('names only problems of the catalogue', () => {
+    for (const [, { responses }] of operations()) for (const [, slug = ''] of Object.values(responses).flatMap(({ description }) => [...description.matchAll(/`([a-z-]+)`/g)])) expect(Object.keys(problems)).toContain(slug);
+  });
+});
