@@ -1,5 +1,6 @@
 import { compose, type Outside } from './composition.ts';
 import { createHttpApp } from './http-server.ts';
+import { OPENAPI } from './parts.ts';
 
 /** A running server. */
 export interface Server {
@@ -7,6 +8,8 @@ export interface Server {
   readonly url: string;
   /** Where the root key is; null when it came from the environment. */
   readonly rootKeyFile: string | null;
+  /** What `GET /openapi.yaml` answers. */
+  openApi(): Promise<string>;
   /** Takes no more requests, finishes what is under way, writes the checkpoints, closes. Doing it twice is doing it once. */
   close(): Promise<void>;
 }
@@ -32,5 +35,5 @@ export async function createServer(outside: Outside): Promise<Server> {
     await app.close();
     await installation.stop();
   };
-  return { url: `http://${host}:${port}`, rootKeyFile: installation.shell.rootKey.file, close: () => (closing ??= close()) };
+  return { url: `http://${host}:${port}`, rootKeyFile: installation.shell.rootKey.file, openApi: app.get<() => Promise<string>>(OPENAPI), close: () => (closing ??= close()) };
 }

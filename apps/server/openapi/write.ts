@@ -24,9 +24,7 @@ const server = await createServer({
   },
 });
 try {
-  const answer = await fetch(`${server.url}/openapi.yaml`);
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}: ${await answer.text()}`);
-  writeFileSync(file, await answer.text());
+  writeFileSync(file, await server.openApi());
 } finally {
   await server.close();
   rmSync(dataDir, { recursive: true });
