@@ -1,0 +1,53 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ServerProcess, startServer } from '../server-process.ts';
+import { Api } from './api.ts';
+
+/** A data folder of its own, a server on it, and clients of that server. */
+export class Installation {
+  readonly dataDir = mkdtempSync(join(tmpdir(), 'countersign-e2e-'));
+  readonly answers: { readonly asked: string; readonly text: string }[] = [];
+  #server: ServerProcess | undefined;
+
+  static async start(environment: Readonly<Record<string, string>> = {}): Promise<Installation> {
+    const installation = new Installation();
+    await installation.startServer(environment);
+    return installation;
+  }
+
+  async startServer(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#server = await startServer({ dataDir: this.dataDir, environment });
+  }
+
+  get server(): ServerProcess {
+    if (this.#server === undefined) throw new Error('the server does not run');
+    return this.#server;
+  }
+
+  get url(): string {
+    return this.server.url;
+  }
+
+  /** A client with the root key. */
+  get root(): Api {
+    return new Api(this.url, this.server.rootKey, this.answers);
+  }
+
+  /** Everything that any server of this folder has said. */
+  get log(): string {
+    return readFileSync(join(this.dataDir, 'server.log'), 'utf8');
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await server?.stop();
+  }
+
+  /** Stops the server, and removes the folder. */
+  async end(): Promise<void> {
+    await this.stop();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,18 @@
+import { openSqliteEventStore } from '#event-store/sqlite';
+import { type RecordedEvent, startOfLog } from '#kernel';
+
+/** The whole log of a data folder on which no server runs. */
+export async function readStoredLog(dataDir: string): Promise<readonly RecordedEvent[]> {
+  const store = await openSqliteEventStore({ dataDir });
+  try {
+    const events: RecordedEvent[] = [];
+    for (let after = startOfLog, caughtUp = false; !caughtUp; ) {
+      const batch = await store.readAll(after, undefined, 1_000);
+      events.push(...batch.events);
+      ({ position: after, caughtUp } = batch);
+    }
+    return events;
+  } finally {
+    await store.close();
+  }
+}
