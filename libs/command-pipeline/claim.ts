@@ -25,9 +25,12 @@ export async function claimKey(store: EventStore, clock: Clock, stream: string, 
   if (appended === 'unavailable') return storeUnavailable();
   if (appended !== 'conflict') return undefined;
   const winner = await readClaim(store, stream);
-  return winner?.fingerprint === claim.fingerprint ? undefined : keyReused();
+  if (winner?.fingerprint !== claim.fingerprint) return keyReused();
+  // Another process has settled on another resource (it knew of an identical open request, or did not): the claim decides.
+  return winner.resourceId === claim.resourceId ? undefined : keyInFlight();
 }
 
 export const keyReused = (): Refusal => refuse('idempotency-key-reused', 'This idempotency key was used for another request. A retry repeats the request as it was; a new request takes a new key.');
+export const keyInFlight = (): Refusal => refuse('idempotency-request-in-flight', 'A request with this idempotency key is under way. Try again in a moment.', { retryAfterSeconds: 1 });
 export const outcomeUnknown = (): Refusal => refuse('outcome-unknown', 'The store did not say in time whether the command took effect. Send it again with the same idempotency key: it takes effect at most once, and the answer will be the true one.', { retryAfterSeconds: 1 });
 export const storeUnavailable = (): Refusal => refuse('store-unavailable', 'The event store can\'t be reached; nothing was changed. Try again with the same idempotency key.', { retryAfterSeconds: 1 });

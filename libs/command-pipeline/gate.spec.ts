@@ -338,6 +338,19 @@ describe('an approval bound to the payload', () => {
     expect(await at.events('ApprovalConsumed')).toHaveLength(1);
   });
 
+  it('needs both approvals where an upsert is gated and pauses, whichever of them is named', async () => {
+    await gatedUpsert();
+    await at.must('SetApprovalPolicy', { commandType: 'PauseWebhookSubscription', required: true }, { caller: rootKey });
+    const payload = upsertOf('whs_1', { status: 'PAUSED' });
+    const forUpsert = await ask({ commandType: 'UpsertWebhookSubscription', payload });
+    await grant(forUpsert);
+    expect(await at.refused('UpsertWebhookSubscription', payload, withApproval(forUpsert))).toMatch(/^approval-/);
+    const forPause = await ask({ commandType: 'PauseWebhookSubscription' });
+    await grant(forPause);
+    await at.must('UpsertWebhookSubscription', payload, withApproval(forPause));
+    expect(await at.events('ApprovalConsumed')).toHaveLength(2);
+  });
+
   it('does not let an upsert smuggle in a new secret', async () => {
     expect(await at.refused('UpsertWebhookSubscription', upsertOf('whs_1', { signingSecretRef: `whsec_${Buffer.alloc(32, 5).toString('base64')}` }))).toBe('secret-change-needs-rotation');
   });

@@ -44,6 +44,8 @@ export interface GateCase {
   readonly incarnation: string;
   readonly loaded: Loaded<unknown>;
   readonly nowMs: number;
+  /** The command passes other gates too: the approval it names can be meant for one of those. */
+  readonly oneOfSeveral: boolean;
   /** A position at or after the head when the command began: an index that has reached it has seen every earlier approval. */
   readonly head: () => Promise<Position>;
 }
@@ -72,7 +74,7 @@ export async function passGate(world: World, aggregates: Aggregates, gate: GateC
   const first = await lookForUsable(world, aggregates, gate, binding);
   if (first.usable !== undefined) return first.usable;
   // A named approval is read from its stream; only the index can be late.
-  if (request.approvalId !== undefined) return refuseUse(gate, bound, first.judged, state);
+  if (request.approvalId !== undefined && !gate.oneOfSeveral) return refuseUse(gate, bound, first.judged, state);
   await world.caughtUp(await gate.head(), indexWaitMs);
   const second = await lookForUsable(world, aggregates, gate, binding);
   return second.usable ?? refuseUse(gate, bound, second.judged, state);
@@ -86,8 +88,10 @@ interface Judged {
 
 async function lookForUsable(world: World, aggregates: Aggregates, gate: GateCase, binding: ApprovalBinding): Promise<{ usable?: Consumption; judged: readonly Judged[] }> {
   const { request } = gate;
-  const ids = request.approvalId === undefined ? await world.approvals.candidates(request.site, gate.commandType, gate.resourceId) : [request.approvalId];
-  const judged = (await Promise.all(ids.map((approvalId) => judge(aggregates, gate, binding, approvalId)))).filter((one) => one !== undefined);
+  const named = request.approvalId === undefined ? [] : [request.approvalId];
+  const found = named.length === 0 || gate.oneOfSeveral ? await world.approvals.candidates(request.site, gate.commandType, gate.resourceId) : [];
+  const ids = new Set([...named, ...found]);
+  const judged = (await Promise.all([...ids].map((approvalId) => judge(aggregates, gate, binding, approvalId)))).filter((one) => one !== undefined);
   const usable = judged.filter(({ unmet }) => unmet.length === 0).sort((a, b) => a.approval.expiresOnMs - b.approval.expiresOnMs)[0];
   if (usable === undefined) return { judged };
   const { approvalId, approval } = usable;

@@ -3,7 +3,7 @@ import { formatInstant, isRefusal, type NewEvent, type Receipt, refuse, type Ref
 import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
 import { appendUntilKnown } from './append.ts';
 import { type Attempt, begin } from './attempt.ts';
-import { claimKey, keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
+import { claimKey, keyInFlight, keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
 import type { AnyCommandDefinition, MadeSecret } from './definition.ts';
 import { dryRun } from './dry-run.ts';
 import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
@@ -40,7 +40,7 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
       const commandId = commandIdOf(request.site, request.idempotencyKey, request.caller === null ? 'saga' : 'caller');
       try {
         const answer = await inFlight.once(commandId, () => run(request, commandId));
-        return answer === 'busy' ? refuse('idempotency-request-in-flight', 'A request with this idempotency key is under way. Try again in a moment.', { retryAfterSeconds: 1 }) : answer;
+        return answer === 'busy' ? keyInFlight() : answer;
       } catch (error) {
         // Reads and seals fail like this, before any effect; the append that is the effect has its own way of telling.
         if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();

@@ -49,9 +49,10 @@ export async function passGates(world: World, aggregates: Aggregates, attempt: A
   const { caller } = request;
   if (caller === null) return open;
   const consumptions: Consumption[] = [];
-  for (const commandType of definition.gates?.(loaded.state, request.payload) ?? []) {
+  const gates = definition.gates?.(loaded.state, request.payload) ?? [];
+  for (const commandType of gates) {
     const incarnation = definition.incarnation(loaded.state);
-    const found = await passGate(world, aggregates, { request, commandType, resourceId, idMember: definition.idMember, incarnation, loaded, nowMs, head: () => world.store.head() });
+    const found = await passGate(world, aggregates, { request, commandType, resourceId, idMember: definition.idMember, incarnation, loaded, nowMs, oneOfSeveral: gates.length > 1, head: () => world.store.head() });
     if (found === undefined) continue;
     if (isRefusal(found)) return mayOverride(caller, commandType) ? { ...open, overridden: true } : found;
     consumptions.push(found);

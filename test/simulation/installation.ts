@@ -26,7 +26,7 @@ export interface Installation {
 export function installationOn(store: EventStore, clock: Clock, random: Random, approvalIds: () => readonly string[]): Installation {
   const ids = seededIds(random);
   const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir: '/nonexistent', environmentSecrets: () => undefined });
-  const approvals: ApprovalIndex = { candidates: () => Promise.resolve(approvalIds()), openRequests: () => Promise.resolve([]) };
+  const approvals: ApprovalIndex = { candidates: () => Promise.resolve(approvalIds()), openRequests: () => Promise.resolve(approvalIds()) };
   const world: World = {
     store,
     vault,

@@ -42,6 +42,11 @@ export const mutants: readonly Mutant[] = [
     edits: [{ find: 'claimed ? undefined : await claim(', replace: 'claimed || tries >= 0 ? undefined : await claim(' }],
   },
   {
+    name: 'an attempt goes on although the claim names another resource',
+    file: 'libs/command-pipeline/claim.ts',
+    edits: [{ find: 'winner.resourceId === claim.resourceId ? undefined', replace: 'winner.resourceId !== undefined ? undefined' }],
+  },
+  {
     name: 'no fingerprint in the receipt',
     file: pipeline,
     edits: [{ find: 'if (receipt.fingerprint !== fingerprint) return keyReused();', replace: "if (fingerprint === '') return keyReused();" }],

@@ -15,6 +15,11 @@ export const subscriptions = ['whs_a', 'whs_b'] as const;
 /** Approvals granted before the chaos begins: two for the first subscription, so that both a race for one and a choice happen. */
 export const approvals = ['apr_one', 'apr_two'] as const;
 
+/** An approval that was asked for and not decided: the same request again is answered with it, where the index knows it. */
+export const openApproval = 'apr_open';
+
+export const askPayload = (resourceId: string, more: Readonly<Record<string, Json>> = {}): JsonObject => ({ commandType: 'RotateWebhookSubscriptionSecret', resourceId, expiresOn: '2026-01-02T00:00:00Z', ...more });
+
 const keys = ['k1', 'k2', 'k3'] as const;
 
 export const requestOf = (commandType: string, idempotencyKey: string, actor: Principal, payload: JsonObject, more: Partial<CommandRequest> = {}): CommandRequest => ({
@@ -49,7 +54,7 @@ export function operationsOf(random: Random): Operation[] {
 function wish(random: Random): CommandRequest {
   const key = random.pick(keys);
   const id = random.pick(subscriptions);
-  const kind = random.pick(['rotate', 'rotate', 'rotate', 'rotate', 'pause', 'resume', 'upsert', 'create', 'revoke', 'revoke', 'withdraw'] as const);
+  const kind = random.pick(['rotate', 'rotate', 'rotate', 'rotate', 'pause', 'resume', 'upsert', 'create', 'ask', 'revoke', 'revoke', 'withdraw'] as const);
   switch (kind) {
     case 'rotate':
       return requestOf('RotateWebhookSubscriptionSecret', key, requester, { webhookSubscriptionId: subscriptions[0] }, random.chance(0.5) ? { approvalId: random.pick(approvals) } : {});
@@ -63,6 +68,8 @@ function wish(random: Random): CommandRequest {
       const { webhookSubscriptionId: _derived, ...payload } = upsertPayload('');
       return requestOf('UpsertWebhookSubscription', key, requester, payload);
     }
+    case 'ask':
+      return requestOf('RequestApproval', key, requester, askPayload(subscriptions[1]));
     case 'revoke':
       return requestOf('RevokeApproval', random.pick(['r1', 'r2']), approver, { approvalId: random.pick(approvals), reason: 'simulated' });
     case 'withdraw':

@@ -6,7 +6,7 @@ import { Faults, faultyStore } from './faulty-store.ts';
 import { approver, type Installation, installationOn, requester } from './installation.ts';
 import { brokenPromises, type Ended, outOfStep } from './invariants.ts';
 import { type Random, randomOf } from './random.ts';
-import { approvals, isRetried, type Operation, operationsOf, requestOf, subscriptions, upsertPayload } from './scenario.ts';
+import { approvals, askPayload, isRetried, openApproval, type Operation, operationsOf, requestOf, subscriptions, upsertPayload } from './scenario.ts';
 import { Scheduler, SimulatedProcess } from './scheduler.ts';
 
 const maxSteps = 20_000;
@@ -46,7 +46,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   const keepsHouse = seed % housekeepingEvery === 0;
   const start = (name: string): Running => {
     const process = new SimulatedProcess(name);
-    const installation = installationOn(faultyStore(store, process, scheduler, faults, random), scheduler.clockOf(process), random, () => approvals.filter(() => random.chance(0.9)));
+    const installation = installationOn(faultyStore(store, process, scheduler, faults, random), scheduler.clockOf(process), random, () => [...approvals, openApproval].filter(() => random.chance(0.8)));
     if (keepsHouse) installation.startHousekeeping();
     return { process, installation };
   };
@@ -121,7 +121,7 @@ async function client(operation: Operation, anyProcess: () => Running, ended: (a
   }
 }
 
-/** Two subscriptions, and two approvals that were granted for rotating the first one's secret. */
+/** Two subscriptions, two approvals that were granted for rotating the first one's secret, one for the second's that is open. */
 async function prepare({ pipeline }: Installation): Promise<void> {
   const must = async (request: Parameters<typeof pipeline.execute>[0]): Promise<CommandAnswer> => {
     const answer = await pipeline.execute(request);
@@ -130,8 +130,8 @@ async function prepare({ pipeline }: Installation): Promise<void> {
   };
   for (const id of subscriptions) await must(requestOf('UpsertWebhookSubscription', `setup-${id}`, requester, upsertPayload(id)));
   for (const approvalId of approvals) {
-    const payload = { approvalId, commandType: 'RotateWebhookSubscriptionSecret', resourceId: subscriptions[0], expiresOn: '2026-01-02T00:00:00Z' };
-    const { revision } = await must(requestOf('RequestApproval', `setup-${approvalId}`, requester, payload));
+    const { revision } = await must(requestOf('RequestApproval', `setup-${approvalId}`, requester, askPayload(subscriptions[0], { approvalId })));
     await must(requestOf('GrantApproval', `grant-${approvalId}`, approver, { approvalId }, { expectedRevision: revision }));
   }
+  await must(requestOf('RequestApproval', 'setup-open', requester, askPayload(subscriptions[1], { approvalId: openApproval })));
 }
