@@ -17,18 +17,18 @@ const given = async (write: (log: History) => Promise<unknown>) => {
 };
 
 describe('the projection of deliveries', () => {
-  it('is due from the moment it was scheduled, then when the retry is due, and not at all when it has ended', async () => {
-    const dues: (number | null | undefined)[] = [];
+  it('has a time of its next attempt only while it waits for a retry', async () => {
+    const times: (number | null | undefined)[] = [];
     for (const steps of [0, 1, 2]) {
       const { log, deliveries } = await given(async (writing) => {
         const id = await writing.schedule(site, 'e1', 'whs_1', 'i1');
         if (steps > 0) await writing.attempt(site, id, 'AttemptFailed');
         if (steps > 1) await writing.attempt(site, id, 'Succeeded', 2);
       });
-      const due = deliveries[0]?.dueAtMs;
-      dues.push(due === null || due === undefined ? due : due - log.nowMs);
+      const next = deliveries[0]?.nextAttemptAtMs;
+      times.push(typeof next === 'number' ? next - log.nowMs : next);
     }
-    expect(dues).toEqual([0, 5_000, null]);
+    expect(times).toEqual([null, 5_000, null]);
   });
 
   it('knows the revision of the stream, receipts included, and when it was opened again', async () => {

@@ -23,8 +23,8 @@ export interface DeliveryRow {
   readonly scheduledPosition: Position;
   /** Where it was last opened: scheduled, or replayed. A deletion of its subscription after it cancels it. */
   readonly openedPosition: Position;
-  /** Only while open. When the next attempt may start: with PENDING the time it was opened, with SCHEDULED that of the retry. */
-  readonly dueAtMs: number | null;
+  /** Only while SCHEDULED, so that what succeeds at once never enters its index. */
+  readonly nextAttemptAtMs: number | null;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
@@ -79,14 +79,14 @@ export const deliveryTable: Table<DeliveryRow> = {
     revision: 'integer',
     scheduledPosition: 'position',
     openedPosition: 'position',
-    dueAtMs: 'integer',
+    nextAttemptAtMs: 'integer',
     createdAtMs: 'integer',
     updatedAtMs: 'integer',
   },
   key: ['id'],
   indexes: [
     { columns: ['tenant', 'environment', 'subscriptionId', 'status', 'scheduledPosition'] },
-    { columns: ['tenant', 'environment', 'subscriptionId', 'dueAtMs', 'scheduledPosition'], present: 'dueAtMs' },
+    { columns: ['tenant', 'environment', 'subscriptionId', 'nextAttemptAtMs', 'scheduledPosition'], present: 'nextAttemptAtMs' },
   ],
 };
 
@@ -182,15 +182,10 @@ function deliveryRow(site: Site, id: string, before: DeliveryRow | undefined, fa
     revision: fact.revision,
     scheduledPosition,
     openedPosition: after.openedPosition,
-    dueAtMs: dueAtMs(after),
+    nextAttemptAtMs: after.status === 'SCHEDULED' ? after.nextAttemptAtMs : null,
     createdAtMs,
     updatedAtMs,
   };
-}
-
-function dueAtMs(state: Exclude<DeliveryState, { status: 'NONE' }>): number | null {
-  if (state.status === 'SCHEDULED') return state.nextAttemptAtMs;
-  return state.status === 'PENDING' ? state.updatedAtMs : null;
 }
 
 function deliveryState(row: DeliveryRow): DeliveryState {
@@ -201,7 +196,7 @@ function deliveryState(row: DeliveryRow): DeliveryState {
     case 'DELIVERED':
       return { ...kept, status: row.status };
     case 'SCHEDULED':
-      return { ...kept, status: row.status, nextAttemptAtMs: row.dueAtMs ?? row.updatedAtMs };
+      return { ...kept, status: row.status, nextAttemptAtMs: row.nextAttemptAtMs ?? row.updatedAtMs };
     case 'DEAD_LETTERED':
       return { ...kept, status: row.status, reason: row.reason as Extract<DeliveryState, { status: 'DEAD_LETTERED' }>['reason'] };
   }

@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { codeOf } from './error-code.ts';
 import { ReadModelsInUse } from './errors.ts';
 import { makePrivate } from './private-file.ts';
 
@@ -14,7 +15,7 @@ export function holdReadModels(dataDir: string, path: string): { release(): void
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) throw new ReadModelsInUse(dataDir);
+    if (codeOf(error)?.startsWith('SQLITE_BUSY') === true) throw new ReadModelsInUse(dataDir);
     throw error;
   }
   return { release: () => void database.close() };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { comparePositions, type Position, type Projection, type RecordedEvent, startOfLog } from '#kernel';
+import { isSqliteError } from './error-code.ts';
 import { makePrivate } from './private-file.ts';
 import { projections } from './projections.ts';
 import { dropHistory } from './retention.ts';
@@ -70,13 +71,8 @@ export class ModelFile {
 
   /** Opens the file or makes it. Throws `SqliteError` (SQLITE_NOTADB, SQLITE_CORRUPT) when it is no read model. */
   constructor(path: string, { historyDays, days }: OpenOptions) {
-    makePrivate(path);
-    this.database = new Database(path);
+    this.database = openDatabase(path);
     this.#historyDays = historyDays;
-    this.database.pragma('journal_mode = WAL');
-    this.database.pragma('synchronous = NORMAL');
-    this.database.pragma('cache_size = -65536');
-    this.database.pragma('wal_autocheckpoint = 4000');
     const saved = this.database.transaction(() => this.#prepareTables(days !== undefined)).immediate();
     this.#folding = projections.map((projection) => this.#folder(projection, saved.get(projection.name), days?.[projection.name]));
     this.#saveCheckpoint = this.database.prepare('INSERT OR REPLACE INTO checkpoints (projection, definition, position, day) VALUES (?, ?, ?, ?)');
@@ -161,7 +157,7 @@ export class ModelFile {
       folding.projection.apply(event, rows);
       return null;
     } catch (error) {
-      if (error instanceof Database.SqliteError) throw error;
+      if (isSqliteError(error)) throw error;
       rows.undoEvent();
       return { position: event.position, eventId: event.id, error: reasonOf(error) };
     }
@@ -201,6 +197,21 @@ const concerns = ({ prefixes }: Projection, { stream }: RecordedEvent): boolean 
 
 /** A parser's message quotes what it read, which may be anybody's data. */
 const reasonOf = (error: unknown): string => (error instanceof SyntaxError ? 'its data is not JSON' : error instanceof Error ? error.message : 'it threw no error');
+
+function openDatabase(path: string): Database.Database {
+  makePrivate(path);
+  const database = new Database(path);
+  try {
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = NORMAL');
+    database.pragma('cache_size = -65536');
+    database.pragma('wal_autocheckpoint = 4000');
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
 
 /** Removes a file of read models, with what SQLite keeps beside it. */
 export function removeModel(path: string): void {

@@ -206,12 +206,12 @@ export class ReadModels {
     return found.filter((transcript) => transcript !== undefined);
   }
 
-  /** Every subscription with open deliveries, paused ones too, and when its first one is due. */
+  /** Every subscription with open deliveries, paused ones too. */
   lanes(): Result<'lanes'> {
     return this.#projector.ask('lanes');
   }
 
-  /** A subscription's first open deliveries (not cancelled; due or not) at or after a place. `due`: by time, then position; `log`: by position. */
+  /** A subscription's first open deliveries of a status (not cancelled; due or not) after a place. `due`, for SCHEDULED only: by time, then position; `log`: by position. */
   openDeliveries(feed: Args<'openDeliveries'>): Result<'openDeliveries'> {
     return this.#projector.ask('openDeliveries', feed);
   }

@@ -1,7 +1,8 @@
 import { renameSync, rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import type { Position, RecordedEvent } from '#kernel';
+import { codeOf } from './error-code.ts';
 import { copyWithout, type Digest, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
 import { type Queries, queries } from './queries/all.ts';
 
@@ -35,16 +36,19 @@ const open = (): ModelFile => {
   return file;
 };
 
+/** What a file says that is no database, is damaged, or has other tables than it should. A full disk or a lock is not among it. */
+const isUnreadable = (error: unknown): boolean => ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_ERROR'].some((code) => codeOf(error)?.startsWith(code));
+
 const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnType<Operations[Name]> } = {
   open({ path, ...options }: Parameters<Operations['open']>[0]) {
     try {
       file = new ModelFile(path, options);
       return { standings: file.standings(), unreadable: null };
     } catch (error) {
-      if (!(error instanceof Database.SqliteError)) throw error;
+      if (!isUnreadable(error)) throw error;
       removeModel(path);
       file = new ModelFile(path, options);
-      return { standings: file.standings(), unreadable: error.message };
+      return { standings: file.standings(), unreadable: codeOf(error) ?? '' };
     }
   },
   reset({ path, ...options }: Parameters<Operations['reset']>[0]) {

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from '@jest/globals';
 import type { EventBatch, EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
-import { openReadModels, type ReadModelAlarm, type ReadModels } from '#read-models';
+import type { RecordedEvent } from '#kernel';
+import { type Digest, openReadModels, type ReadModelAlarm, type ReadModels } from '#read-models';
+import { ModelFile, removeModel } from '../../libs/read-models/model-file.ts';
 import { History } from './history.ts';
 import { testClock } from './wall-clock.ts';
 
@@ -28,55 +30,78 @@ export const redelivering = (store: EventStore): EventStore =>
     },
   });
 
-/** Read models over a log in memory, in a folder of their own, for each test. */
-export function readModelsFixture() {
-  const fixture = {
-    dataDir: '',
-    memory: new MemoryLog(),
-    store: createMemoryEventStore(),
-    log: new History(createMemoryEventStore()),
-    clock: testClock(),
-    alarms: [] as ReadModelAlarm[],
-    opened: [] as ReadModels[],
-    /** Opens (not started) over this log or another store. */
-    async open(store: EventStore = fixture.store, dataDir: string = fixture.dataDir): Promise<ReadModels> {
-      const models = await openReadModels({ dataDir, store, clock: fixture.clock, historyDays: 30, onAlarm: (alarm) => fixture.alarms.push(alarm) });
-      fixture.opened.push(models);
-      return models;
-    },
-    async started(store: EventStore = fixture.store, dataDir: string = fixture.dataDir): Promise<ReadModels> {
-      const models = await fixture.open(store, dataDir);
-      models.start();
-      return models;
-    },
-    async close(models: ReadModels): Promise<void> {
-      fixture.opened.splice(fixture.opened.indexOf(models), 1);
-      await models.close();
-    },
-    async caughtUp(models: ReadModels): Promise<ReadModels> {
-      expect(await models.waitFor(await fixture.store.head(), 10_000)).toBe('reached');
-      return models;
-    },
-    /** What a fold of the whole log from nothing comes to. */
-    async digestOfRebuild(): Promise<unknown> {
-      const models = await fixture.caughtUp(await fixture.started(fixture.store, join(fixture.dataDir, 'scratch')));
-      const digest = await models.digest();
-      await fixture.close(models);
-      rmSync(join(fixture.dataDir, 'scratch'), { recursive: true });
-      return digest;
-    },
-  };
+/** What a fold of these events from nothing comes to. */
+export function digestOf(dataDir: string, events: readonly RecordedEvent[]): Digest {
+  const path = join(dataDir, 'scratch.db');
+  const model = new ModelFile(path, { historyDays: 30 });
+  try {
+    for (let from = 0; from < events.length; from += 1_000) {
+      const batch = events.slice(from, from + 1_000);
+      model.apply(batch, batch.at(-1)?.position ?? '0');
+    }
+    return model.digest();
+  } finally {
+    model.close();
+    removeModel(path);
+  }
+}
+
+/** Read models over a log in memory, in a folder of their own: made anew for each test. */
+class Fixture {
+  readonly dataDir = mkdtempSync(join(tmpdir(), 'read-models-'));
+  readonly memory = new MemoryLog();
+  readonly store = createMemoryEventStore(this.memory);
+  readonly log = new History(this.store);
+  readonly clock = testClock();
+  readonly alarms: ReadModelAlarm[] = [];
+  readonly #opened = new Set<ReadModels>();
+
+  /** Opens, and does not start, over this log or another. */
+  async open(store: EventStore = this.store, dataDir: string = this.dataDir): Promise<ReadModels> {
+    const models = await openReadModels({ dataDir, store, clock: this.clock, historyDays: 30, onAlarm: (alarm) => this.alarms.push(alarm) });
+    this.#opened.add(models);
+    return models;
+  }
+
+  async started(store?: EventStore, dataDir?: string): Promise<ReadModels> {
+    const models = await this.open(store, dataDir);
+    models.start();
+    return models;
+  }
+
+  async close(models: ReadModels): Promise<void> {
+    this.#opened.delete(models);
+    await models.close();
+  }
+
+  async caughtUp(models: ReadModels): Promise<ReadModels> {
+    expect(await models.waitFor(await this.store.head(), 10_000, models.status().map(({ name }) => name))).toBe('reached');
+    return models;
+  }
+
+  /** What a fold of the whole log from nothing comes to. */
+  digestOfRebuild(): Digest {
+    return digestOf(this.dataDir, this.memory.events);
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([...this.#opened].map((models) => models.close()));
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** The fixture of the test that runs. */
+export function readModelsFixture(): () => Fixture {
+  let fixture: Fixture | undefined;
   beforeEach(() => {
-    fixture.dataDir = mkdtempSync(join(tmpdir(), 'read-models-'));
-    fixture.memory = new MemoryLog();
-    fixture.store = createMemoryEventStore(fixture.memory);
-    fixture.log = new History(fixture.store);
-    fixture.clock = testClock();
-    fixture.alarms.length = 0;
+    fixture = new Fixture();
   });
   afterEach(async () => {
-    await Promise.all(fixture.opened.splice(0).map((models) => models.close()));
-    rmSync(fixture.dataDir, { recursive: true, force: true });
+    await fixture?.dispose();
+    fixture = undefined;
   });
-  return fixture;
+  return () => {
+    if (fixture === undefined) throw new Error('only within a test');
+    return fixture;
+  };
 }

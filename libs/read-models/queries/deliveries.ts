@@ -42,7 +42,7 @@ function view(row: Joined): DeliveryView {
   const common = { id, subscriptionId, eventId, eventType, attempts, createdAt: formatInstant(row.createdAtMs) };
   return row.cancelled === 1
     ? { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(row.updatedAtMs, row.deletedAtMs ?? 0)) }
-    : { ...common, status: row.status, reason: row.reason, nextAttemptAt: row.status === 'SCHEDULED' ? instant(row.dueAtMs) : null, updatedAt: formatInstant(row.updatedAtMs) };
+    : { ...common, status: row.status, reason: row.reason, nextAttemptAt: instant(row.nextAttemptAtMs), updatedAt: formatInstant(row.updatedAtMs) };
 }
 
 export interface DeliveryList extends Paging {
@@ -153,23 +153,19 @@ const sameIncarnation = 's.incarnation = d.incarnation AND coalesce(s.deletedPos
 const columns = columnsOf(deliveryTable, 'd');
 const live = "s.status IN ('ACTIVE', 'PAUSED')";
 
-/** Every subscription with open deliveries, paused ones too, and when its first one is due (milliseconds since 1970 UTC). */
-export function lanes(database: Database.Database): readonly { readonly site: Site; readonly subscriptionId: string; readonly dueAtMs: number }[] {
-  const rows = sql<{ tenant: string; environment: string; id: string; dueAtMs: number | null }>(
-    database,
-    `SELECT s.tenant, s.environment, s.id, (
-       SELECT d.dueAtMs FROM deliveries d WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.dueAtMs IS NOT NULL AND ${sameIncarnation}
-       ORDER BY d.dueAtMs, d.scheduledPosition LIMIT 1) AS dueAtMs
-     FROM subscriptions s WHERE ${live}`,
-  ).all();
-  return rows.flatMap(({ tenant, environment, id, dueAtMs }) => (dueAtMs === null ? [] : [{ site: { tenant, environment }, subscriptionId: id, dueAtMs }]));
+/** Every subscription with open deliveries, paused ones too. */
+export function lanes(database: Database.Database): readonly { readonly site: Site; readonly subscriptionId: string }[] {
+  const open = (status: string): string =>
+    `EXISTS (SELECT 1 FROM deliveries d WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.status = '${status}' AND ${sameIncarnation})`;
+  const rows = sql<{ tenant: string; environment: string; id: string }>(database, `SELECT s.tenant, s.environment, s.id FROM subscriptions s WHERE ${live} AND (${open('PENDING')} OR ${open('SCHEDULED')})`).all();
+  return rows.map(({ tenant, environment, id }) => ({ site: { tenant, environment }, subscriptionId: id }));
 }
 
 export interface OpenFeed {
   readonly site: Site;
   readonly subscriptionId: string;
   readonly status: 'PENDING' | 'SCHEDULED';
-  /** `due`: by `dueAtMs`, then by position. `log`: by position alone. */
+  /** `due`, for SCHEDULED only: by the time of the retry, then by position. `log`: by position alone. */
   readonly order: 'due' | 'log';
   /** Exclusive; null for the start. */
   readonly after: Place | null;
@@ -181,16 +177,19 @@ const beforeAll: Place = { dueAtMs: -1, scheduledPosition: '0' };
 /** The open deliveries of a subscription that is not deleted, after a place, due or not. */
 export function openDeliveries(database: Database.Database, { site, subscriptionId, status, order, after, limit }: OpenFeed): readonly DueDelivery[] {
   const { dueAtMs, scheduledPosition } = after ?? beforeAll;
-  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ? AND d.status = ?`;
-  const of = [site.tenant, site.environment, subscriptionId, status] as const;
-  if (order === 'due') {
-    return sql<DeliveryRow>(database, `${start} AND d.dueAtMs IS NOT NULL AND (d.dueAtMs, d.scheduledPosition) > (?, CAST(? AS INTEGER)) ORDER BY d.dueAtMs, d.scheduledPosition LIMIT ?`)
-      .all(...of, dueAtMs, scheduledPosition, limit)
-      .map(due);
-  }
-  return sql<DeliveryRow>(database, `${start} AND d.scheduledPosition > CAST(? AS INTEGER) ORDER BY d.scheduledPosition LIMIT ?`)
-    .all(...of, scheduledPosition, limit)
-    .map(due);
+  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ?`;
+  const of = [site.tenant, site.environment, subscriptionId] as const;
+  // Only SCHEDULED rows have that time; to name the status too would tempt SQLite into the other index and a sort.
+  const rows =
+    order === 'due' && status === 'SCHEDULED'
+      ? sql<DeliveryRow>(database, `${start} AND d.nextAttemptAtMs IS NOT NULL AND (d.nextAttemptAtMs, d.scheduledPosition) > (?, CAST(? AS INTEGER)) ORDER BY d.nextAttemptAtMs, d.scheduledPosition LIMIT ?`).all(
+          ...of,
+          dueAtMs,
+          scheduledPosition,
+          limit,
+        )
+      : sql<DeliveryRow>(database, `${start} AND d.status = ? AND d.scheduledPosition > CAST(? AS INTEGER) ORDER BY d.scheduledPosition LIMIT ?`).all(...of, status, scheduledPosition, limit);
+  return rows.map(due);
 }
 
 const due = (row: DeliveryRow): DueDelivery => ({
@@ -207,7 +206,7 @@ const due = (row: DeliveryRow): DueDelivery => ({
   attemptsCounted: row.attemptsCounted,
   lastChance: row.lastChance === 1,
   scheduledPosition: row.scheduledPosition,
-  dueAtMs: row.dueAtMs ?? row.updatedAtMs,
+  dueAtMs: row.nextAttemptAtMs ?? row.updatedAtMs,
 });
 
 /** How many deliveries are open, over all sites, without those of deleted subscriptions. */

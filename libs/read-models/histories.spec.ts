@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
+import type { Position, RecordedEvent, Site } from '#kernel';
+import { History } from '../../test/support/history.ts';
+import { digestOf } from '../../test/support/read-models.ts';
+import { ModelFile, removeModel } from './model-file.ts';
+
+jest.setTimeout(60_000);
+
+let dataDir = '';
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'histories-'));
+});
+afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
+
+const sites: readonly Site[] = [
+  { tenant: 'a', environment: 'production' },
+  { tenant: 'a', environment: 'staging' },
+];
+
+const step = fc.record({
+  does: fc.constantFrom('create', 'pause', 'resume', 'update', 'delete', 'restore', 'purge', 'publish', 'publish', 'schedule', 'schedule', 'fail', 'succeed', 'deadLetter', 'duplicate', 'replay', 'pass'),
+  site: fc.nat(1),
+  which: fc.nat(2),
+  pick: fc.nat(999),
+});
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+const days = [0, 0, 1, 3, 20, 45];
+
+/** Writes the steps as a history that could have been: what a state does not allow is left out. */
+async function write(steps: readonly Step[]): Promise<readonly RecordedEvent[]> {
+  const memory = new MemoryLog();
+  const log = new History(createMemoryEventStore(memory));
+  const states = new Map<string, string>();
+  const deliveries: { site: Site; id: string; open: boolean }[] = [];
+  for (const [index, { does, site: siteIndex, which, pick }] of steps.entries()) {
+    const site = sites[siteIndex] ?? sites[0] ?? { tenant: 'a', environment: 'b' };
+    const id = `whs_${which}`;
+    const state = states.get(`${site.environment}${id}`) ?? 'NONE';
+    const becomes = (from: readonly string[], to: string, writes: () => Promise<unknown>): Promise<unknown> | undefined => {
+      if (!from.includes(state)) return undefined;
+      states.set(`${site.environment}${id}`, to);
+      return writes();
+    };
+    const delivery = deliveries[pick % Math.max(1, deliveries.length)];
+    const outcome = async (type: 'Succeeded' | 'AttemptFailed' | 'DeadLettered', open: boolean): Promise<void> => {
+      if (delivery?.open !== true) return;
+      delivery.open = open;
+      await log.attempt(delivery.site, delivery.id, type, pick);
+    };
+    log.pass(pick % 50);
+    const actions: Record<Step['does'], () => Promise<unknown> | undefined> = {
+      create: () => becomes(['NONE'], pick % 2 === 0 ? 'ACTIVE' : 'PAUSED', () => log.create(site, id, { status: pick % 2 === 0 ? 'ACTIVE' : 'PAUSED', eventPattern: pick % 3 === 0 ? 'version.*' : '**' })),
+      pause: () => becomes(['ACTIVE'], 'PAUSED', () => log.subscription(site, id, 'Paused', { reason: 'requested' })),
+      resume: () => becomes(['PAUSED'], 'ACTIVE', () => log.subscription(site, id, 'Resumed')),
+      update: () => becomes(['ACTIVE', 'PAUSED'], state, () => log.subscription(site, id, 'Updated', { eventPattern: pick % 2 === 0 ? 'claim.*' : '**', targetUrl: 'https://example.org', deliveryMode: 'ORDERED', description: null })),
+      delete: () => becomes(['ACTIVE', 'PAUSED'], `DELETED ${state}`, () => log.subscription(site, id, 'Deleted', { purgeAt: '2026-03-01T00:00:00.000Z' })),
+      restore: () => becomes(['DELETED ACTIVE', 'DELETED PAUSED'], state.replace('DELETED ', ''), () => log.subscription(site, id, 'Restored')),
+      purge: () => becomes(['DELETED ACTIVE', 'DELETED PAUSED'], 'NONE', () => log.subscription(site, id, 'Purged', { shreddedSecrets: [] })),
+      publish: () => log.publish(site, `e${index}`, pick % 2 === 0 ? 'version.published' : 'claim.opened', pick % 5 === 0),
+      schedule: async () => void deliveries.push({ site, id: await log.schedule(site, `e${index}`, id, `i${pick % 3}`), open: true }),
+      fail: () => outcome('AttemptFailed', true),
+      succeed: () => outcome('Succeeded', false),
+      deadLetter: () => outcome('DeadLettered', false),
+      duplicate: () => (delivery === undefined ? undefined : log.attempt(delivery.site, delivery.id, 'DuplicateAttempted', pick)),
+      replay: async () => {
+        if (delivery === undefined) return;
+        delivery.open = true;
+        await log.replay(delivery.site, delivery.id, pick % 2 === 0);
+      },
+      pass: () => void log.passDays(days[pick % days.length] ?? 0),
+    };
+    await actions[does]();
+  }
+  return memory.events;
+}
+
+/** Folds in batches of any size, some of them several times, closing and opening in between. */
+function live(events: readonly RecordedEvent[], cuts: readonly number[]): ReturnType<ModelFile['digest']> {
+  const path = join(dataDir, 'live.db');
+  let model = new ModelFile(path, { historyDays: 30 });
+  try {
+    let from = 0;
+    for (const [index, cut] of [...cuts, events.length].entries()) {
+      const batch = events.slice(from, from + cut);
+      const position: Position | undefined = batch.at(-1)?.position;
+      if (position === undefined) break;
+      // What comes again may also begin earlier than it did.
+      const again = events.slice(Math.max(0, from - index), from + cut);
+      model.apply(batch, position);
+      model.apply(again, position);
+      model.apply(batch, position);
+      from += cut;
+      if (index % 4 !== 3) continue;
+      model.close();
+      model = new ModelFile(path, { historyDays: 30 });
+    }
+    return model.digest();
+  } finally {
+    model.close();
+    removeModel(path);
+  }
+}
+
+describe('any history', () => {
+  it('comes to the same rows live, in whatever batches, redelivered and restarted, as in one rebuild', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), fc.array(fc.integer({ min: 1, max: 25 }), { maxLength: 20 }), async (steps, cuts) => {
+        const events = await write(steps);
+        expect(live(events, cuts)).toEqual(digestOf(dataDir, events));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
