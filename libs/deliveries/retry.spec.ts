@@ -88,6 +88,12 @@ describe('after an attempt', () => {
     fc.assert(fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (random) => at(random) >= 1.6 * hourMs && at(random) <= 2.4 * hourMs));
   });
 
+  it('the time is said in whole milliseconds, the same in both forms', () => {
+    const decision = decideAfterAttempt(attempt({ nowMs: nowMs + 0.9, random: 0.123 }));
+    expect(decision).toMatchObject({ nextAttemptAt: new Date(decision.next === 'SCHEDULED' ? decision.nextAttemptAtMs : Number.NaN).toISOString() });
+    expect(decision.next === 'SCHEDULED' && Number.isInteger(decision.nextAttemptAtMs)).toBe(true);
+  });
+
   it('Retry-After is a floor', () => {
     expect(decideAfterAttempt(attempt({ status: 429, retryAfterMs: 120_000 }))).toMatchObject({ nextAttemptAtMs: nowMs + 120_000, why: 'status-429, retry-after' });
     expect(decideAfterAttempt(attempt({ status: 429, retryAfterMs: 1_000 }))).toMatchObject({ nextAttemptAtMs: nowMs + 5_000, why: 'status-429' });

@@ -81,6 +81,7 @@ function afterFailure(attempt: FinishedAttempt, why: string): AttemptDecision {
 function scheduled({ retryAfterMs, nowMs, random }: FinishedAttempt, why: string, delayMs: number): AttemptDecision {
   const jitteredMs = Math.round(delayMs * (1 - jitter + 2 * jitter * random));
   const floorMs = Math.min(retryAfterMs ?? 0, maxRetryAfterMs);
-  const nextAttemptAtMs = nowMs + Math.max(jitteredMs, floorMs);
+  // Whole milliseconds: the written time must not be another one.
+  const nextAttemptAtMs = Math.floor(nowMs + Math.max(jitteredMs, floorMs));
   return { next: 'SCHEDULED', why: floorMs > jitteredMs ? `${why}, retry-after` : why, nextAttemptAtMs, nextAttemptAt: formatInstant(nextAttemptAtMs) };
 }

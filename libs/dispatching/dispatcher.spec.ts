@@ -20,6 +20,18 @@ async function publishMany(world: DispatchingWorld, count: number, to: string, p
   return ids;
 }
 
+/** Answers of the read model come when they are let go: what they say was read before. */
+function heldBack(world: DispatchingWorld): { go(): void } {
+  const waiting: (() => void)[] = [];
+  world.readModel.slow = () => new Promise((resolve) => void waiting.push(resolve));
+  return {
+    go: () => {
+      world.readModel.slow = () => undefined;
+      for (const answer of waiting) answer();
+    },
+  };
+}
+
 const outcomeOf = (world: DispatchingWorld, id: string): AttemptOutcome => JSON.parse(world.deliveryEvents(id).at(-1)?.data ?? '{}') as AttemptOutcome;
 
 async function started(): Promise<DispatchingWorld> {
@@ -220,6 +232,23 @@ describe('retries', () => {
     await world.clock.advance(8 * secondMs);
     expect(old.map((id) => world.delivery(id).status)).toEqual(['DELIVERED', 'DELIVERED', 'DELIVERED']);
     expect(world.sentTo('alpha').length).toBeLessThan(93);
+  });
+});
+
+describe('first attempts', () => {
+  it('take turns with retries, so that a storm of retries does not starve them', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { perSubscription: 1 };
+    world.schedule = [0, secondMs, secondMs, secondMs, secondMs];
+    await world.subscribe('alpha');
+    world.reply = ({ eventId }) => ({ status: eventId.startsWith('old') ? 500 : 200, afterMs: 100 });
+    await world.start();
+    await publishMany(world, 30, 'alpha', 'old');
+    await world.clock.advance(7 * secondMs);
+    const fresh = await publishMany(world, 3, 'alpha', 'new');
+    await world.clock.advance(secondMs);
+    expect(world.sent.at(-1)?.eventId).toMatch(/^old/);
+    expect(fresh.map((id) => world.delivery(id).status)).toEqual(['DELIVERED', 'DELIVERED', 'DELIVERED']);
   });
 });
 
@@ -604,6 +633,44 @@ describe('what can go wrong', () => {
     expect(world.alarms.filter(({ alarm }) => alarm === 'event-unreadable')).toHaveLength(2);
   });
 
+  it('a request ends in an error of ours: an alarm, others go on, and it is sent again some minutes later', async () => {
+    const world = await started();
+    world.reply = ({ eventId, nth }) => {
+      if (eventId === 'e1' && nth === 1) throw new TypeError('a bug');
+      return 200;
+    };
+    const [bad = '', good = ''] = [...(await world.publish('e1', ['alpha'])), ...(await world.publish('e2', ['alpha']))];
+    await world.clock.advance(4 * minuteMs);
+    expect(world.delivery(good).status).toBe('DELIVERED');
+    expect(world.delivery(bad)).toMatchObject({ status: 'PENDING', attempts: 0 });
+    expect(world.alarms).toEqual([{ alarm: 'attempt-broken', detail: 'TypeError', site, subscriptionId: 'alpha', deliveryId: bad }]);
+    expect(world.dispatcher?.stats().sending).toBe(0);
+    await world.clock.advance(2 * minuteMs);
+    expect(world.delivery(bad)).toMatchObject({ status: 'DELIVERED', attempts: 1 });
+  });
+
+  it('an outcome is refused for good: an alarm, and the request is made again some minutes later', async () => {
+    const world = await started();
+    let refusals = 0;
+    world.fault = (stream) => (stream.startsWith('webhookdelivery-') && refusals++ === 0 ? { before: new TypeError('refused') } : undefined);
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(4 * minuteMs);
+    expect(world.alarms).toMatchObject([{ alarm: 'attempt-broken', deliveryId: id }]);
+    expect(world.dispatcher?.stats()).toMatchObject({ sending: 0, unrecorded: 0 });
+    await world.clock.advance(2 * minuteMs);
+    expect(world.delivery(id)).toMatchObject({ status: 'DELIVERED', attempts: 1 });
+  });
+
+  it('a batch that is told twice changes nothing', async () => {
+    const world = await started();
+    await publishMany(world, 3, 'alpha');
+    await world.clock.advance(secondMs);
+    const position = world.log.events.at(-1)?.position ?? '0';
+    world.dispatcher?.onCommitted({ position, events: world.log.events });
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(3);
+  });
+
   it('the read model does not answer: it is asked again', async () => {
     const world = new DispatchingWorld();
     await world.subscribe('alpha');
@@ -619,20 +686,30 @@ describe('what can go wrong', () => {
   });
 
   it('a page that was read before an outcome does not bring its delivery back', async () => {
-    const world = new DispatchingWorld();
-    world.limits = { window: 4, perSubscription: 2 };
-    await world.subscribe('alpha');
+    const world = await started();
+    world.reply = () => ({ status: 200, afterMs: 100 });
     const ids = await publishMany(world, 12, 'alpha');
-    let go = (): void => undefined;
-    await world.start();
-    world.readModel.slow = new Promise((resolve) => {
-      go = resolve;
-    });
+    const answers = heldBack(world);
+    await world.onSubscription('alpha', paused);
+    await world.settle();
+    await world.onSubscription('alpha', resumed);
     await world.clock.advance(secondMs);
-    go();
-    world.readModel.slow = undefined;
+    expect(ids.map((id) => world.delivery(id).status).filter((status) => status === 'DELIVERED')).toHaveLength(10);
+    answers.go();
     await world.clock.advance(secondMs);
     expect(world.sent.map(({ webhookId }) => webhookId).sort()).toEqual([...ids].sort());
+  });
+
+  it('what is scheduled while a page is read that can not have it is not lost', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha');
+    const before = await publishMany(world, 2, 'alpha', 'before');
+    const answers = heldBack(world);
+    await world.start();
+    const meanwhile = await publishMany(world, 2, 'alpha', 'meanwhile');
+    answers.go();
+    await world.clock.advance(secondMs);
+    expect([...before, ...meanwhile].map((id) => world.delivery(id).status)).toEqual(Array.from({ length: 4 }, () => 'DELIVERED'));
   });
 });
 

@@ -27,6 +27,8 @@ export const defaultLimits: DispatcherLimits = {
   bodyCacheBytes: 64 * 1024 * 1024,
   unrecorded: 1_000,
   unrecordedMs: 5_000,
+  unshown: 20_000,
+  lanes: 10_000,
   transcriptWaitMs: 2,
   timeoutMs: 15_000,
 };
@@ -39,9 +41,6 @@ const troublePauseMs = 1_000;
 const brokenPauseMs = 5 * 60_000;
 /** Views and pages being read at a time: a start with many subscriptions must not ask everything at once. */
 const readsAtATime = 16;
-const lanesBeforeSweep = 10_000;
-/** A read model that does not follow: what it says is known to be old, so nothing more is read from it. */
-const maxUnshown = 20_000;
 
 type Phase = 'new' | 'starting' | 'running' | 'stopping' | 'stopped';
 
@@ -81,7 +80,7 @@ class LaneDispatcher implements Dispatcher {
   readonly #lanes = new Map<string, Lane>();
   readonly #attempts = new Map<string, Attempt>();
   readonly #unshown = new Map<string, Unshown>();
-  #sweepAt = lanesBeforeSweep;
+  #sweepAt: number;
   #sending = 0;
   /** Attempts that an error of ours broke, until they are tried again. */
   #setAside = 0;
@@ -93,6 +92,7 @@ class LaneDispatcher implements Dispatcher {
     const { store, clock, ids } = parts;
     this.#parts = parts;
     this.#limits = { ...defaultLimits, ...parts.limits };
+    this.#sweepAt = this.#limits.lanes;
     this.#schedule = parts.schedule ?? defaultRetrySchedule;
     this.#alarm = createAlarms(clock, parts.onAlarm);
     // Every request under way listens to it.
@@ -163,11 +163,11 @@ class LaneDispatcher implements Dispatcher {
 
   onCommitted({ position, events }: Committed): void {
     if (this.#phase !== 'starting' && this.#phase !== 'running') return;
-    const wasBehind = this.#unshown.size >= maxUnshown;
+    const wasBehind = this.#unshown.size >= this.#limits.unshown;
     const news = events.filter((event) => comparePositions(event.position, this.#shownTo) > 0);
     const touched = new Set(news.map((event) => this.#see(event, see(event))).filter((lane) => lane !== undefined));
     this.#shownTo = laterPosition(this.#shownTo, position);
-    const caughtUp = wasBehind && this.#unshown.size < maxUnshown;
+    const caughtUp = wasBehind && this.#unshown.size < this.#limits.unshown;
     for (const lane of caughtUp ? this.#lanes.values() : touched) this.#attend(lane);
     this.#pump();
   }
@@ -268,7 +268,7 @@ class LaneDispatcher implements Dispatcher {
 
   #sweep(): void {
     for (const [key, lane] of this.#lanes) if (isIdle(lane)) this.#lanes.delete(key);
-    this.#sweepAt = Math.max(lanesBeforeSweep, 2 * this.#lanes.size);
+    this.#sweepAt = Math.max(this.#limits.lanes, 2 * this.#lanes.size);
   }
 
   #changed(lane: Lane): void {
@@ -281,6 +281,7 @@ class LaneDispatcher implements Dispatcher {
     forgetWaiting(lane);
   }
 
+  /** Lets a delivery wait, unless it is on its way, or nothing is kept for its subscription. */
   #offer(lane: Lane, entry: OpenDelivery): Lane {
     if (!lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
     return lane;
@@ -307,7 +308,7 @@ class LaneDispatcher implements Dispatcher {
 
   #serve(lane: Lane, nowMs: number): void {
     for (const window of [lane.fresh, lane.retries]) {
-      if (this.#unshown.size < maxUnshown && window.wantsPage(nowMs, this.#windowLimit())) this.#whenRead(lane, this.#readPage(lane, window));
+      if (this.#unshown.size < this.#limits.unshown && window.wantsPage(nowMs, this.#windowLimit())) this.#whenRead(lane, this.#readPage(lane, window));
     }
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
@@ -383,9 +384,8 @@ class LaneDispatcher implements Dispatcher {
     }
   }
 
-  /** What a row of the read model is by now: on its way, recorded since, or as it says. */
+  /** What a row of the read model is by now: recorded since, or as it says. */
   #current(row: OpenDelivery): OpenDelivery | undefined {
-    if (this.#attempts.has(row.deliveryId)) return undefined;
     const unshown = this.#unshown.get(row.deliveryId);
     return unshown !== undefined && unshown.revision > row.revision ? unshown.waiting : row;
   }

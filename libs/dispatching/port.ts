@@ -128,6 +128,10 @@ export interface DispatcherLimits {
   /** Outcomes not yet recorded, and how long one may wait, before nothing more is sent. */
   readonly unrecorded: number;
   readonly unrecordedMs: number;
+  /** Recorded changes that the read model has not shown yet. Beyond it what it says is mostly old, and nothing more is read from it. */
+  readonly unshown: number;
+  /** Subscriptions known in memory before idle ones are forgotten. */
+  readonly lanes: number;
   /** How long a transcript waits for others before they are written. */
   readonly transcriptWaitMs: number;
   /** One deadline for a request as a whole. */

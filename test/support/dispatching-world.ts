@@ -64,8 +64,8 @@ class FakeReadModel implements DueFeed {
   readonly queries: OpenQuestion[] = [];
   readonly cancelledAt = new Map<string, Position>();
   fault: Error | undefined;
-  /** Until it resolves, answers are kept back (what they say was read before). */
-  slow: Promise<void> | undefined;
+  /** Keeps an answer back: what it says was read before. */
+  slow: () => Promise<void> | undefined = () => undefined;
 
   apply(event: RecordedEvent): void {
     const parsed = parseStream(event.stream);
@@ -100,7 +100,7 @@ class FakeReadModel implements DueFeed {
       .map(({ fed }) => fed)
       .sort(compare)
       .slice(0, limit);
-    await this.slow;
+    await this.slow();
     return answer;
   }
 
