@@ -1,6 +1,12 @@
 import type { Sent } from './command.ts';
 import { shellLine } from './text.ts';
 
+/** The line that was typed: the words that run us, and those after them. */
+export interface Typed {
+  readonly program: readonly string[];
+  readonly argv: readonly string[];
+}
+
 /** The flags of a typed line that say which server and profile, without the key: `--api-key` is never repeated. */
 export function connectionWords(argv: readonly string[]): readonly string[] {
   return argv.flatMap((word, index) => {
@@ -13,7 +19,7 @@ export function connectionWords(argv: readonly string[]): readonly string[] {
  * The typed line again, so that it means the same command: with its idempotency key, with times in full where they were
  * typed relative to then, and without the API key.
  */
-export function retryLine(argv: readonly string[], { key, payload }: Sent): string {
+export function retryLine({ program, argv }: Typed, { key, payload }: Sent): string {
   const exact = new Map<string, unknown>([['--idempotency-key', key], ...timeFlags.map(([flag, member]): [string, unknown] => [flag, payload[member]])]);
   const apart = argv.flatMap((word) => (/^--(api-key|idempotency-key|expires-on|due-on)=/.test(word) ? [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] : [word]));
   const words = apart.flatMap((word, index) => {
@@ -22,7 +28,7 @@ export function retryLine(argv: readonly string[], { key, payload }: Sent): stri
     const known = exact.get(before);
     return [typeof known === 'string' ? known : word];
   });
-  return shellLine(['kf', ...words, ...(words.includes('--idempotency-key') ? [] : ['--idempotency-key', key])]);
+  return shellLine([...program, ...words, ...(words.includes('--idempotency-key') ? [] : ['--idempotency-key', key])]);
 }
 
 const timeFlags = [

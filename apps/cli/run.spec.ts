@@ -42,6 +42,25 @@ describe('a refusal', () => {
     expect(err).not.toContain('kf_secret');
   });
 
+  it('says each thing that is missing once', async () => {
+    const detail = 'Approval apr_1 was used by command c1.';
+    api.answers(route, problem('approval-already-used', 409, { detail, unmet: [{ code: 'approval-already-used', detail }, { code: 'approval-already-used', detail }, { code: 'approval-expired', detail: 'It has expired.' }] }));
+    const { err } = await kf(words(rotate), { server: api.url });
+    expect(err.split('\n').slice(1, 4)).toEqual([`  ${detail}`, '  - It has expired.', '  correlation id: cor_1']);
+  });
+
+  it('a line to type next begins as the one before: npx kf where npx ran it', async () => {
+    api.answers(route, problem('outcome-unknown', 503));
+    const { err } = await kf(words(rotate), { server: api.url, variables: { npm_command: 'exec' } });
+    expect(err).toContain(`  npx kf ${rotate}\n`);
+  });
+
+  it('a request that nobody could grant says how to make an approver', async () => {
+    api.answers('POST /api/commands/RequestApproval', problem('approver-not-eligible', 403));
+    const { err } = await kf(words(`approval request ${who} --command-type RotateWebhookSubscriptionSecret --resource-id whs_1 --expires-on +4h`), { server: api.url });
+    expect(err).toContain('  kf key create --tenant tnt_demo --environment production --name approver --scope site:tnt_demo:approve --actor USER:<approver>\n');
+  });
+
   it('approval-required shows the payload to be approved where the approval is for that payload', async () => {
     api.answers(route, problem('approval-required', 403, { approvalRequest: template({ payload: { webhookSubscriptionId: 'whs_1' } }) }));
     const { err } = await kf(words(rotate), { server: api.url });

@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     // The parser has already written its message; help and version are no errors.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const output = session?.output ?? outputOf(io, { format: undefined, quiet: false, color: !argv.includes('--no-color') });
-    explain(error, argv, output.asideLook).forEach((line) => output.warn(line));
+    explain(error, { program: io.environment.program, argv }, output.asideLook).forEach((line) => output.warn(line));
     return error instanceof UsageError ? 2 : 1;
   }
 }

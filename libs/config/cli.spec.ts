@@ -11,6 +11,7 @@ describe('the environment of kf', () => {
       configFile: '/home/sam/.config/kf/config.json',
       rootKeyFile: 'data/root.key',
       noColor: false,
+      program: ['kf'],
     });
   });
 
@@ -23,6 +24,11 @@ describe('the environment of kf', () => {
 
   it('counts what is set but empty as unset, and ignores a relative configuration folder', () => {
     expect(readCliEnvironment({ KF_SERVER: '', KF_API_KEY: '', NO_COLOR: '', XDG_CONFIG_HOME: 'config' }, '/home/sam')).toEqual(readCliEnvironment({}, '/home/sam'));
+  });
+
+  it('knows whether npx started it, so that a line to type next runs as this one did', () => {
+    expect(readCliEnvironment({ npm_command: 'exec' }, '/home/sam').program).toEqual(['npx', 'kf']);
+    expect(readCliEnvironment({ npm_command: 'run-script' }, '/home/sam').program).toEqual(['kf']);
   });
 
   it('paints nothing on a dumb terminal', () => {

@@ -16,20 +16,25 @@ export interface CliEnvironment {
   readonly rootKeyFile: string;
   /** `NO_COLOR` is set (https://no-color.org), or the terminal is a dumb one. */
   readonly noColor: boolean;
+  /** What is typed to run us: `npx kf` when npx did. */
+  readonly program: readonly string[];
 }
 
 /** Reads the CLI's environment. Never fails: what a value must look like is checked where it is used. */
 export function readCliEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env, home: string = homedir()): CliEnvironment {
   const value = (name: string): string | undefined => variables[name] || undefined;
   const apiKey = value('KF_API_KEY');
-  const configHome = value('XDG_CONFIG_HOME');
   return {
     server: value('KF_SERVER'),
     apiKey: apiKey === undefined ? undefined : new Secret(apiKey),
     profile: value('KF_PROFILE'),
     // The XDG base directory specification: a relative path is to be ignored.
-    configFile: join(configHome !== undefined && isAbsolute(configHome) ? configHome : join(home, '.config'), 'kf', 'config.json'),
+    configFile: join(configHomeOf(value('XDG_CONFIG_HOME'), home), 'kf', 'config.json'),
     rootKeyFile: join(value('KF_DATA_DIR') ?? 'data', 'root.key'),
     noColor: value('NO_COLOR') !== undefined || value('TERM') === 'dumb',
+    program: value('npm_command') === 'exec' ? ['npx', 'kf'] : ['kf'],
   };
 }
+
+/** XDG Base Directory Specification: a relative path is to be ignored. */
+const configHomeOf = (set: string | undefined, home: string): string => (set !== undefined && isAbsolute(set) ? set : join(home, '.config'));
