@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Figure } from './figure.ts';
 import { machineFacts } from './machine.ts';
-import { type Options, readOptions } from './options.ts';
+import { type Options, readOptions, scenarioNames } from './options.ts';
 import { tableOf } from './report.ts';
 import { commandFigures } from './scenarios/commands.ts';
 import { deliver } from './scenarios/deliveries.ts';
@@ -30,7 +30,17 @@ async function figuresOf(run: Run, { names, size }: Options): Promise<readonly F
   return figures;
 }
 
-const options = readOptions(process.argv.slice(2));
+function optionsOrUsage(): Options {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    note(`${error.message}\nUsage: npm run bench -- [--only ${scenarioNames.join('|')}]… [--smoke] [--profile <folder>]`);
+    process.exit(2);
+  }
+}
+
+const options = optionsOrUsage();
 const folder = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
 try {
   const facts = machineFacts(folder);

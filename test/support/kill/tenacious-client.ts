@@ -12,10 +12,16 @@ export interface Repeatable {
 /** Another attempt of the same request may be answered otherwise: 409 of these kinds, and 503. */
 const passing: ReadonlySet<string> = new Set(['idempotency-request-in-flight', 'concurrent-modification', 'outcome-unknown', 'store-unavailable', 'projection-behind']);
 
+/** One life of the server, until it is known to be over. */
+interface Life {
+  readonly pool: Pool;
+  readonly over: PromiseWithResolvers<void>;
+}
+
 /** A client whose server dies and comes back: it repeats each request, word for word, until it is answered. */
 export class TenaciousClient {
   readonly #connections: number;
-  #server = Promise.withResolvers<Pool>();
+  #life = Promise.withResolvers<Life>();
   #underWay = 0;
   #repeated = 0;
 
@@ -25,13 +31,14 @@ export class TenaciousClient {
 
   /** The server lives, at this address. */
   up(url: string): void {
-    this.#server.resolve(new Pool(url, { connections: this.#connections, pipelining: 1 }));
+    this.#life.resolve({ pool: new Pool(url, { connections: this.#connections, pipelining: 1 }), over: Promise.withResolvers() });
   }
 
   /** The server is dead: what has no answer waits for the next. */
   async down(): Promise<void> {
-    const pool = await this.#server.promise;
-    this.#server = Promise.withResolvers<Pool>();
+    const { pool, over } = await this.#life.promise;
+    this.#life = Promise.withResolvers();
+    over.resolve();
     await pool.destroy();
   }
 
@@ -48,9 +55,12 @@ export class TenaciousClient {
   /** The body of the 200 that it gets in the end. Throws when it is refused for good. */
   async post(request: Repeatable): Promise<unknown> {
     for (;;) {
-      const answer = await this.#send(await this.#server.promise, request);
-      if (answer === undefined) this.#repeated += 1;
-      else if (answer.status === 200) return answer.body;
+      const { pool, over } = await this.#life.promise;
+      const answer = await this.#send(pool, request);
+      if (answer === undefined) {
+        this.#repeated += 1;
+        await over.promise;
+      } else if (answer.status === 200) return answer.body;
       else if (isPassing(answer.body)) await delay(20);
       else throw new Error(`${request.path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     }
@@ -58,7 +68,7 @@ export class TenaciousClient {
 
   /** A GET of text, once. */
   async text(path: string, apiKey: string): Promise<string> {
-    const pool = await this.#server.promise;
+    const { pool } = await this.#life.promise;
     const { body } = await pool.request({ method: 'GET', path, headers: { authorization: `Bearer ${apiKey}` } });
     return body.text();
   }
