@@ -110,6 +110,41 @@ describe('a checkpoint', () => {
     }
   });
 
+  it('a snapshot of which is unfinished is read from the one before', async () => {
+    const large = entry('x'.repeat(200_000));
+    const log = new TestLog(clock);
+    const { store } = log;
+    const checkpoint = checkpointOver(store);
+    await checkpoint.load();
+    const entries = new Entries();
+    for (const instance of ['a', 'b', 'c']) entries.set(instance, large);
+    for (let position = 1; position <= 1_000; position += 1) {
+      entries.set('d', entry(String(position)));
+      await save(checkpoint, entries, position);
+    }
+    const length = log.of('sagacheckpoint-').length;
+    entries.set('d', entry('last'));
+    const counted = killedAt(store, Infinity, true);
+    const dying = checkpointOver(counted);
+    await dying.load();
+    const loading = counted.calls();
+    const killed = killedAt(store, loading + 2, true);
+    const halfway = checkpointOver(killed);
+    await halfway.load();
+    void save(halfway, entries, 1_001);
+    await clock.advance(0);
+    expect(log.of('sagacheckpoint-').length).toBe(length + 2);
+    expect(await loaded(store)).toEqual({ position: '1000', entries: { a: large, b: large, c: large, d: entry('1000') } });
+    const next = checkpointOver(store);
+    const taken = await next.load();
+    const again = new Entries();
+    again.restore(taken.entries);
+    again.set('d', entry('last'));
+    await save(next, again, 1_001);
+    expect(log.of('sagacheckpoint-').length).toBeGreaterThan(length + 4);
+    expect(await loaded(store)).toEqual({ position: '1001', entries: { a: large, b: large, c: large, d: entry('last') } });
+  });
+
   it('belongs to one process: another that has read it too can not write it after the first has', async () => {
     const { store } = new TestLog(clock);
     const [first, second] = [checkpointOver(store), checkpointOver(store)];
