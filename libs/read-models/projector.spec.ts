@@ -174,16 +174,15 @@ describe('a poison event', () => {
 
   it('takes back what the event itself had done already', async () => {
     await of().log.create(site, 'whs_1');
-    const id = await of().log.schedule(site, 'e1', 'whs_1', incarnation);
-    const before = await of().caughtUp(await of().started());
-    const digest = await before.digest();
-    // The delivery's own row is put before its attempt, which has no time that can be read.
-    await of().log.write(streamOf('webhookdelivery', site, id), { type: 'WebhookDeliveryAttemptFailed', data: { attempt: 1, nextAttemptAt: 'soon' } });
+    const models = await of().caughtUp(await of().started());
+    const digest = await models.digest();
+    // The version before is ended first; the new one then has a pattern that is none.
+    await of().log.subscription(site, 'whs_1', 'Updated', { eventPattern: 5, targetUrl: 'https://example.org', deliveryMode: 'ORDERED', description: null });
     await of().log.publish(site, 'e9');
-    await before.waitFor(await of().store.head(), 5_000, ['events']);
-    expect(before.status().find(({ name }) => name === 'deliveries')).toMatchObject({ state: 'STOPPED' });
-    const after = await before.digest();
-    expect(after.tables['deliveries']).toBe(digest.tables['deliveries']);
+    await models.waitFor(await of().store.head(), 5_000, ['events']);
+    expect(models.status().find(({ name }) => name === 'subscriptions')).toMatchObject({ state: 'STOPPED', poison: { error: "subscription_versions.eventPattern can't hold number" } });
+    const after = await models.digest();
+    expect(after.tables['subscription_versions']).toBe(digest.tables['subscription_versions']);
     expect(after.tables['events']).not.toBe(digest.tables['events']);
   });
 
