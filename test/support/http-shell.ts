@@ -23,11 +23,11 @@ export interface Shell {
   answerDryRun: (request: CommandRequest) => DryRunAnswer;
   answerPublish: (event: EventToPublish, index: number) => Published | Refusal;
   projections: ProjectionStatus[];
-  commit(batch: Committed): void;
+  readonly commit: (batch: Committed) => void;
   /** Makes a key and answers its text. */
-  key(scopes: readonly string[], more?: Partial<ApiKeyItem>): string;
-  send(method: string, url: string, options?: SendOptions): Promise<Sent>;
-  close(): Promise<void>;
+  readonly key: (scopes: readonly string[], more?: Partial<ApiKeyItem>) => string;
+  readonly send: (method: string, url: string, options?: SendOptions) => Promise<Sent>;
+  readonly close: () => Promise<void>;
 }
 
 export interface SendOptions {

@@ -15,7 +15,7 @@ export const createAnswerProblem =
   (log: Log, allowed: AllowedMethods): AnswerProblem =>
   (error, request, reply) => {
     const path = pathOf(request);
-    const problem = problemFor(error, request.method, path, allowed);
+    const problem = knownProblem(error, request.method, path, allowed) ?? new Problem('internal-error', 'The request failed on our side. The correlation id finds it in the log.');
     if (problem.slug === 'internal-error') log.error({ correlationId: request.id, method: request.method, path, err: error }, 'request failed');
     const body = { ...problemBody(problem), instance: path, correlationId: request.id };
     void reply.status(problem.status).headers({ ...headersOf(problem), 'content-type': 'application/problem+json' }).send(Buffer.from(JSON.stringify(body)));
@@ -33,12 +33,12 @@ function headersOf(problem: Problem): Record<string, string> {
   };
 }
 
-function problemFor(error: unknown, method: string, path: string, allowed: AllowedMethods): Problem {
+function knownProblem(error: unknown, method: string, path: string, allowed: AllowedMethods): Problem | undefined {
   if (error instanceof Problem) return error;
   if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return new Problem('store-unavailable', 'The event store cannot be reached. Try again.');
   if (error instanceof ReadModelsUnavailable) return new Problem('store-unavailable', 'The read models cannot answer now. Try again.');
-  if (error instanceof HttpException && error.getStatus() === 404) return noRoute(method, path, allowed);
-  return frameworkProblem(error) ?? new Problem('internal-error', 'The request failed on our side. The correlation id finds it in the log.');
+  if (error instanceof HttpException) return httpProblem(error.getStatus(), method, path, allowed);
+  return isUnroutable(error) ? new Problem('not-found', 'There is nothing at this path: it is not a valid URL, or a part of it is too long.') : undefined;
 }
 
 function noRoute(method: string, path: string, allowed: AllowedMethods): Problem {
@@ -47,20 +47,20 @@ function noRoute(method: string, path: string, allowed: AllowedMethods): Problem
   return new Problem('method-not-allowed', `${method} is not allowed here; use ${allow.join(' or ')}.`, { allow });
 }
 
-const errorCode = (error: unknown): string => (error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '');
+/** What the router says before any route is found. */
+const isUnroutable = (error: unknown): boolean => error instanceof Error && 'code' in error && (error.code === 'FST_ERR_BAD_URL' || error.code === 'FST_ERR_MAX_PARAM_LENGTH');
 
-/** The errors that Fastify itself raises before a handler runs. */
-function frameworkProblem(error: unknown): Problem | undefined {
-  switch (errorCode(error)) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Problem('payload-too-large', `A request body may have at most ${limits.requestBodyBytes} bytes.`, { limitBytes: limits.requestBodyBytes });
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Problem('unsupported-media-type', 'Send the body as JSON, with the header Content-Type: application/json.');
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+/** What the framework refuses before a handler runs, by its status. */
+function httpProblem(status: number, method: string, path: string, allowed: AllowedMethods): Problem | undefined {
+  switch (status) {
+    case 400:
       return new Problem('validation-failed', 'The body is not as long as Content-Length says.', { errors: [{ path: '', message: 'the body must be as long as Content-Length says' }] });
-    case 'FST_ERR_BAD_URL':
-    case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new Problem('not-found', 'There is nothing at this path: it is not a valid URL, or a part of it is too long.');
+    case 404:
+      return noRoute(method, path, allowed);
+    case 413:
+      return new Problem('payload-too-large', `A request body may have at most ${limits.requestBodyBytes} bytes.`, { limitBytes: limits.requestBodyBytes });
+    case 415:
+      return new Problem('unsupported-media-type', 'Send the body as JSON, with the header Content-Type: application/json.');
     default:
       return undefined;
   }

@@ -1,0 +1,144 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+
+let shell: Shell;
+let port: number;
+beforeAll(async () => {
+  shell = await startShell();
+  await shell.app.listen(0, '127.0.0.1');
+  const address = shell.app.getHttpServer().address();
+  port = typeof address === 'object' && address !== null ? address.port : 0;
+});
+afterAll(() => shell.close());
+
+/** Sends bytes as they are and answers what comes back until the server closes the connection. */
+const raw = (text: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    socket.on('close', () => resolve(answer));
+    socket.on('error', reject);
+  });
+
+const slugOf = (body: Readonly<Record<string, unknown>>): string => String(body['type']).replace('https://countersign.dev/problems/', '');
+
+describe('a path that is none', () => {
+  it.each(['/', '/api', '/api/nothing', '/api/webhooks', '/docs', '/api/events/e1/more', '/api/keys/', '//api/keys', '/api/webhooks/orders/deliveries/d/retry'])('%p is 404', async (path) => {
+    const { status, headers, body } = await shell.send('GET', path);
+    expect([status, slugOf(body), headers['content-type']]).toEqual([404, 'not-found', 'application/problem+json']);
+  });
+
+  it('is 404 also without a key, since paths are no secret', async () => expect((await shell.send('GET', '/api/nothing', { key: null })).status).toBe(404));
+
+  it.each(['/api/events/%zz', `/api/events/${'x'.repeat(2_000)}`])('%p is 404 and breaks nothing', async (path) => {
+    const { status, body } = await shell.send('GET', path);
+    expect([status, slugOf(body)]).toEqual([404, 'not-found']);
+  });
+});
+
+describe('a method that is not allowed', () => {
+  it.each([
+    ['DELETE', '/api/keys', 'GET, HEAD'],
+    ['PUT', '/api/events', 'POST'],
+    ['GET', '/api/events', 'POST'],
+    ['PATCH', '/api/events/e1', 'GET, HEAD'],
+    ['OPTIONS', '/api/commands/PublishEvent', 'GET, HEAD, POST'],
+    ['POST', '/health/live', 'GET, HEAD'],
+  ])('%s %s is 405 and says which are', async (method, path, allow) => {
+    const { status, headers, body } = await shell.send(method, path);
+    expect([status, slugOf(body), headers['allow']]).toEqual([405, 'method-not-allowed', allow]);
+  });
+});
+
+describe('a body', () => {
+  const publish = (body: unknown, headers: Record<string, string> = {}) => shell.send('POST', '/api/events?siteId=acme', { headers, body });
+
+  it('over 8 MiB is 413 and names the limit', async () => {
+    const { status, body } = await publish('x'.repeat(8 * 1024 * 1024 + 1));
+    expect([status, slugOf(body), body['limitBytes']]).toEqual([413, 'payload-too-large', 8_388_608]);
+  });
+
+  it.each(['text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded'])('of type %p is 415', async (type) => {
+    const { status, body } = await publish('{}', { 'content-type': type });
+    expect([status, slugOf(body)]).toEqual([415, 'unsupported-media-type']);
+  });
+
+  it('may say its charset', async () => expect((await publish({ type: 'a.b', data: 1 }, { 'content-type': 'application/json; charset=utf-8' })).status).toBe(200));
+
+  it('is not read before the key is checked', async () => {
+    const answer = await raw('POST /api/events?siteId=acme HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\nConnection: close\r\n\r\n{');
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+  });
+});
+
+describe('what is no request at all', () => {
+  it('with headers over 16 KiB is 431', async () => {
+    const answer = await raw(`GET /api/keys HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4))).toMatchObject({ type: 'https://countersign.dev/problems/headers-too-large', status: 431, limitBytes: 16_384 });
+  });
+
+  it('that is not HTTP is 400', async () => {
+    const answer = await raw('hello\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(answer).toContain('application/problem+json');
+  });
+});
+
+describe('a correlation id', () => {
+  const asked = async (headers: Record<string, string>, path = '/api/whoami') => shell.send('GET', path, { headers });
+
+  it('is taken from the caller when it is well-formed, echoed and logged', async () => {
+    const { headers } = await asked({ 'x-correlation-id': 'my.request-1:a_b' });
+    expect(headers['x-correlation-id']).toBe('my.request-1:a_b');
+    expect(shell.logLines.at(-1)).toContain('"correlationId":"my.request-1:a_b"');
+  });
+
+  it.each(['', 'two words', 'x'.repeat(129), 'a"b', '<script>'])('%p is replaced by one of ours', async (id) => {
+    const { headers } = await asked({ 'x-correlation-id': id });
+    expect(headers['x-correlation-id']).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('stands in every problem', async () => {
+    for (const path of ['/nothing', '/api/approvals', '/api/events/%zz']) {
+      const { headers, body } = await asked({ 'x-correlation-id': 'c-9' }, path);
+      expect([body['correlationId'], path.startsWith('/api/events') || headers['x-correlation-id'] === 'c-9']).toEqual(['c-9', true]);
+    }
+  });
+});
+
+describe('the access log', () => {
+  it('has one line per request, without query and body', async () => {
+    shell.logLines.length = 0;
+    await shell.send('GET', '/api/approvals?siteId=acme&cursor=hunter2');
+    await shell.send('POST', '/api/events?siteId=acme', { body: { type: 'a.b', data: 'hunter2' } });
+    const lines = shell.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines).toEqual([
+      expect.objectContaining({ msg: 'request', method: 'GET', path: '/api/approvals', route: '/api/approvals', status: 200, keyId: 'root', durationMs: expect.any(Number) }),
+      expect.objectContaining({ method: 'POST', path: '/api/events', status: 200 }),
+    ]);
+    expect(shell.logLines.join('')).not.toContain('hunter2');
+  });
+
+  it('feeds the metrics by route, never by path', async () => {
+    await shell.send('GET', '/api/events/secret-customer?siteId=acme');
+    const { text } = await shell.send('GET', '/metrics', { key: null });
+    expect(text).toContain('countersign_http_request_seconds_count{method="GET",route="/api/events/:eventId",status="404"}');
+    expect(text).not.toContain('secret-customer');
+  });
+});
+
+describe('query parameters', () => {
+  it('that a path does not know are refused, naming the nearest', async () => {
+    const { status, body } = await shell.send('GET', '/api/approvals?siteId=acme&limt=5&x=1');
+    expect(status).toBe(400);
+    expect(body['errors']).toEqual([{ path: 'limt', message: 'is not a parameter of this path. Did you mean "limit"?' }, { path: 'x', message: 'is not a parameter of this path.' }]);
+  });
+
+  it.each(['limit=0', 'limit=501', 'limit=x', 'limit=-1', 'status=OPEN', 'limit=5&limit=6', 'waitFor=x', 'waitFor=01'])('%p is refused', async (query) => {
+    const { status, body } = await shell.send('GET', `/api/approvals?siteId=acme&${query}`);
+    expect([status, slugOf(body)]).toEqual([400, 'validation-failed']);
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, it } from '@jest/globals';
+import { refuse } from '#kernel';
+import type { ProjectionStatus } from '#read-models';
+import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+import { welcome } from '../welcome.ts';
+
+async function withShell(overrides: Parameters<typeof startShell>[0], use: (shell: Shell) => Promise<void>): Promise<void> {
+  const shell = await startShell(overrides);
+  try {
+    await use(shell);
+  } finally {
+    await shell.close();
+  }
+}
+
+const keys: ProjectionStatus = { name: 'api-keys', state: 'RUNNING', position: '10', behindMs: 0, poison: null };
+const poisoned: ProjectionStatus = { ...keys, name: 'events', state: 'STOPPED', poison: { position: '4', eventId: 'e', error: 'hunter2 is no JSON' } };
+const facts = { version: '1', startedAtMs: 0, roles: ['api'], stopping: false, troubles: () => [] as string[], openDeliveries: () => Promise.resolve(3) };
+
+describe('health', () => {
+  const ready = ({ send }: Shell) => send('GET', '/health/ready', { key: null });
+
+  it('live says that the process runs, ready that it can do its work', async () => {
+    await withShell({}, async (shell) => {
+      expect((await shell.send('GET', '/health/live', { key: null })).body).toEqual({ status: 'ok' });
+      expect((await ready(shell)).body).toEqual({ status: 'ok' });
+    });
+  });
+
+  it('is not ready while a read model is more than 5 s behind or has stopped', async () => {
+    await withShell({}, async (shell) => {
+      for (const status of [{ ...keys, behindMs: 5_001 }, poisoned]) {
+        shell.projections = [status];
+        expect([(await ready(shell)).status, (await ready(shell)).body['because']]).toEqual([503, [expect.stringContaining(status.name)]]);
+      }
+      shell.projections = [{ ...keys, state: 'REBUILDING' }];
+      expect((await ready(shell)).status).toBe(200);
+    });
+  });
+
+  it('is not ready while the server stops, or a role is not under way', async () => {
+    await withShell({ facts: { ...facts, stopping: true } }, async (shell) => expect((await ready(shell)).status).toBe(503));
+    await withShell({ facts: { ...facts, troubles: () => ['the dispatcher is starting'] } }, async (shell) => expect((await ready(shell)).body['because']).toEqual(['the dispatcher is starting']));
+  });
+
+  it('is not ready when the store does not answer within 2 s', async () => {
+    const never = { head: () => new Promise<string>(() => undefined), approval: () => Promise.resolve(undefined), policy: () => Promise.reject(new Error()), command: () => Promise.resolve(undefined), subscriptionExists: () => Promise.resolve(false), wireBody: () => Promise.resolve(null) };
+    await withShell({ current: never }, async (shell) => {
+      const asked = ready(shell);
+      for (let turn = 0; turn < 20; turn += 1) await shell.clock.advance(200);
+      const { status, body } = await asked;
+      expect([status, body['type']]).toEqual([503, 'https://countersign.dev/problems/store-unavailable']);
+    });
+  });
+});
+
+describe('the status', () => {
+  it('tells every key how the server is doing, and what poisoned a read model to administrators only', async () => {
+    await withShell({ facts }, async (shell) => {
+      const key = shell.key(['site:acme:read']);
+      shell.projections = [keys, poisoned];
+      const { status, body, text } = await shell.send('GET', '/api/status', { key });
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ status: 'NOT_READY', version: '1', startedAt: '1970-01-01T00:00:00.000Z', roles: ['api'], position: '10', openDeliveries: 3 });
+      expect(text).not.toContain('hunter2');
+      expect((await shell.send('GET', '/api/projections')).body['items']).toEqual([keys, poisoned]);
+    });
+  });
+});
+
+describe('a rebuild', () => {
+  it('is begun for a read model of that name, one at a time', async () => {
+    const rebuilt: string[] = [];
+    const answers = [{ done: Promise.resolve() }, refuse('concurrent-modification', 'events is being rebuilt.'), refuse('not-found', 'There is none.')] as const;
+    const projections = {
+      status: () => [keys],
+      onCommitted: () => () => undefined,
+      waitFor: () => Promise.resolve('reached' as const),
+      rebuild: (name: string) => answers[rebuilt.push(name) - 1] ?? { done: Promise.resolve() },
+    };
+    await withShell({ projections }, async ({ send }) => {
+      const rebuild = () => send('POST', '/api/projections/api-keys/rebuild');
+      expect((await rebuild()).body).toEqual(keys);
+      expect([(await rebuild()).status, (await rebuild()).status]).toEqual([409, 404]);
+    });
+    expect(rebuilt).toEqual(['api-keys', 'api-keys', 'api-keys']);
+  });
+});
+
+describe('the first words of the server', () => {
+  it('say where it listens, where the root key is and what to try, and no key', () => {
+    const text = welcome({ url: 'http://127.0.0.1:9090', rootKeyFile: '/srv/data/root.key', version: '1.2.3', config: { dataDir: '/srv/data', roles: ['api', 'sagas'], allowTargets: [], port: 9090 } });
+    for (const part of ['http://127.0.0.1:9090', '/srv/data/root.key', '1.2.3', 'api, sagas', 'npx kf --server http://127.0.0.1:9090 whoami', 'KF_ALLOW_TARGETS=loopback']) expect(text).toContain(part);
+    expect(text).not.toContain('kf_root_');
+  });
+});
