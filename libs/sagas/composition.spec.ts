@@ -1,14 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { approvalAnnouncements, type ApprovalEvent, approvalHousekeeping, evolveApproval, initialApproval } from '#approvals';
-import { type CommandAnswer, createAggregates } from '#command-pipeline';
+import { type CommandAnswer, createAggregates, createApprovalUpkeep } from '#command-pipeline';
 import { deliveryAnnouncements, subscriptionHealth } from '#deliveries';
 import { formatInstant, isLedgerEvent, type JsonObject, type RecordedEvent, stored, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { asKim, boundKey, type GovernedWorld, governedWorld, kim, sam, site, upsertOf } from '../../test/support/governed-world.ts';
 import { seededIds } from '../../test/support/seeded-ids.ts';
-import { createApprovalGate } from './approval-gate.ts';
 import { createFanOut } from './fan-out.ts';
 import type { AnySaga, SagaAlarm, SagaRunner } from './port.ts';
 import { createSagaRunner } from './runner.ts';
@@ -46,7 +45,7 @@ class Installation {
       sagas,
       execute: (request) => pipeline.execute(request),
       vault,
-      approvals: createApprovalGate(world, createAggregates(store)),
+      approvals: createApprovalUpkeep(world, createAggregates(store)),
       onAlarm: (alarm) => this.alarms.push(alarm),
     });
     this.runner.start();

@@ -1,9 +1,7 @@
-export { createApprovalGate } from './approval-gate.ts';
 export { createFanOut } from './fan-out.ts';
 export {
   type AlarmName,
   type AnySaga,
-  type ApprovalGate,
   type FanOut,
   type FanOutParts,
   type FollowerParts,

@@ -1,10 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { approvalHousekeeping, type ApprovalOutput } from '#approvals';
-import { createAggregates } from '#command-pipeline';
+import { createAggregates, createApprovalUpkeep } from '#command-pipeline';
 import { WrongExpectedRevision } from '#event-store';
 import { formatInstant, streamOf } from '#kernel';
 import { asKim, type GovernedWorld, governedWorld, site, through, upsertOf } from '../../test/support/governed-world.ts';
-import { createApprovalGate } from './approval-gate.ts';
 import { type OutputParts, perform } from './outputs.ts';
 
 const rotate = 'RotateWebhookSubscriptionSecret';
@@ -17,7 +16,7 @@ async function granted(): Promise<{ readonly governed: GovernedWorld; readonly p
   const approvalId = result['approvalId'] as string;
   await governed.must('GrantApproval', { approvalId }, { ...asKim, expectedRevision: 1 });
   const { store, clock, pipeline, vault, world } = governed;
-  return { governed, approvalId, parts: { store, clock, execute: (request) => pipeline.execute(request), vault, approvals: createApprovalGate(world, createAggregates(store)) } };
+  return { governed, approvalId, parts: { store, clock, execute: (request) => pipeline.execute(request), vault, approvals: createApprovalUpkeep(world, createAggregates(store)) } };
 }
 
 const output = (approvalId: string, what: Pick<Extract<ApprovalOutput, { do: 'mirror-use' }>, 'do' | 'commandId' | 'position'> | { do: 'fence-approval' } | { do: 'review-approval'; nowMs: number }): ApprovalOutput => ({ site, approvalId, because: { correlationId: 'c', causationId: 'c' }, ...what });

@@ -1,5 +1,5 @@
-import type { ApprovalBinding, ApprovalOutput, BoundNow } from '#approvals';
-import type { CommandPipeline } from '#command-pipeline';
+import type { ApprovalOutput } from '#approvals';
+import type { ApprovalUpkeep, CommandPipeline } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Clock, CommandOutput, CreateOutput, Ids, Position, Saga, Site, TombstoneOutput } from '#kernel';
 import type { SubscriptionVersion } from '#read-models';
@@ -11,14 +11,6 @@ export type SagaOutput = CommandOutput | CreateOutput | TombstoneOutput | ShredO
 
 /** A saga of whatever state. */
 export type AnySaga = Saga<object, SagaOutput>;
-
-/** What housekeeping needs of the approval gate. Both read streams, never a read model, and reject with the store's errors. */
-export interface ApprovalGate {
-  /** What the things an approval is bound to are now; `ended`: the resource has used it or is fenced against it. */
-  boundNow(site: Site, approvalId: string, binding: ApprovalBinding): Promise<BoundNow & { readonly ended: boolean }>;
-  /** Bars the approval from its resource, unless it is barred or was used already. Durable when it resolves. */
-  fence(site: Site, approvalId: string, binding: ApprovalBinding, correlationId: string): Promise<void>;
-}
 
 export type AlarmName =
   /** An input or its output can't be dealt with: this instance waits for a restart, the others go on. */
@@ -74,7 +66,7 @@ export interface SagaRunnerParts extends FollowerParts {
   readonly sagas: readonly AnySaga[];
   readonly execute: CommandPipeline['execute'];
   readonly vault: Pick<SecretVault, 'shred'>;
-  readonly approvals: ApprovalGate;
+  readonly approvals: ApprovalUpkeep;
 }
 
 export interface SagaRunner {
