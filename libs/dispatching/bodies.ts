@@ -20,39 +20,40 @@ interface Cached {
   readonly event: RecordedEvent;
   /** Made when the first request needs it: most events match nobody. */
   made: EventBody | undefined;
-  bytes: number;
 }
 
 /** What an entry costs beside its text. */
 const overheadBytes = 1_024;
 
-/** The bodies used last, by the event's stream, within a budget of bytes; what is not there is read from the log. */
+/**
+ * The bodies used last, by the event's stream, within a budget of bytes; what is not there is read from the log. Two
+ * generations of half the budget each: what is used moves to the young one, and when that is full the old one is dropped
+ * whole (a Map that is emptied entry by entry from its start gets slow).
+ */
 export class Bodies {
   readonly #store: Pick<EventStore, 'readStream'>;
-  readonly #maxBytes: number;
-  readonly #cached = new Map<string, Cached>();
+  readonly #generationBytes: number;
+  #young = new Map<string, Cached>();
+  #old = new Map<string, Cached>();
+  #youngBytes = 0;
   readonly #loading = new Map<string, Promise<EventBody>>();
-  #bytes = 0;
 
   constructor(store: Pick<EventStore, 'readStream'>, maxBytes: number) {
     this.#store = store;
-    this.#maxBytes = maxBytes;
+    this.#generationBytes = maxBytes / 2;
   }
 
   /** A published event that was just seen: probably needed soon. */
   remember(event: RecordedEvent): void {
-    if (!this.#cached.has(event.stream)) this.#put(event.stream, { event, made: undefined, bytes: event.data.length + overheadBytes });
+    if (!this.#young.has(event.stream)) this.#put(event.stream, { event, made: undefined });
   }
 
   get(stream: string): EventBody | undefined {
-    const cached = this.#cached.get(stream);
+    const young = this.#young.get(stream);
+    const cached = young ?? this.#old.get(stream);
     if (cached === undefined) return undefined;
-    this.#drop(stream, cached);
-    if (cached.made === undefined) {
-      cached.made = make(cached.event);
-      cached.bytes = cached.event.data.length + cached.made.body.byteLength + overheadBytes;
-    }
-    this.#put(stream, cached);
+    cached.made ??= make(cached.event);
+    if (young === undefined) this.#put(stream, cached);
     return cached.made;
   }
 
@@ -69,24 +70,20 @@ export class Bodies {
     const [event] = await this.#store.readStream(stream, 0, 1);
     if (event === undefined) throw new EventUnreadable(`${stream} has no event`);
     const made = make(event);
-    const known = this.#cached.get(stream);
-    if (known !== undefined) this.#drop(stream, known);
-    this.#put(stream, { event, made, bytes: event.data.length + made.body.byteLength + overheadBytes });
+    this.#put(stream, { event, made });
     return made;
   }
 
-  #put(stream: string, entry: Cached): void {
-    this.#cached.set(stream, entry);
-    this.#bytes += entry.bytes;
-    for (const [oldest, old] of this.#cached) {
-      if (this.#bytes <= this.#maxBytes) return;
-      this.#drop(oldest, old);
+  #put(stream: string, cached: Cached): void {
+    // Room for the event's text and for the body made of it.
+    const bytes = 2 * cached.event.data.length + overheadBytes;
+    if (this.#youngBytes + bytes > this.#generationBytes) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngBytes = 0;
     }
-  }
-
-  #drop(stream: string, entry: Cached): void {
-    this.#cached.delete(stream);
-    this.#bytes -= entry.bytes;
+    this.#young.set(stream, cached);
+    this.#youngBytes += bytes;
   }
 }
 

@@ -338,6 +338,38 @@ describe('ORDERED', () => {
     expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e-0', 'e-0', 'e-1', 'e-2']);
   });
 
+  it('is in order also when the pages of first attempts and of retries come at different times, and neither has the retry yet', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha', 'ORDERED');
+    await world.start();
+    world.reply = ({ eventId, nth }) => (eventId === 'e-0' && nth === 1 ? 500 : 200);
+    await publishMany(world, 2, 'alpha');
+    world.follows = false;
+    await world.clock.advance(100);
+    await world.onSubscription('alpha', paused);
+    await world.dispatcher?.pauseSeen(site, 'alpha');
+    await world.clock.advance(100);
+    const { promise: late, resolve: go } = Promise.withResolvers<void>();
+    world.readModel.slow = ({ status }) => (status === 'SCHEDULED' ? late : undefined);
+    await world.onSubscription('alpha', resumed);
+    await world.dispatcher?.pauseSeen(site, 'alpha');
+    await world.clock.advance(100);
+    go();
+    await world.clock.advance(10 * secondMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e-0', 'e-0', 'e-1']);
+  });
+
+  it('puts retries into log order when the mode changes, whatever their times', async () => {
+    const world = await started();
+    const waits: Record<string, number> = { 'e-0': 30, 'e-1': 10, 'e-2': 20 };
+    world.reply = ({ eventId, nth }) => (nth === 1 ? { status: 429, retryAfterMs: (waits[eventId] ?? 0) * secondMs } : 200);
+    await publishMany(world, 3, 'alpha');
+    await world.clock.advance(secondMs);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { eventPattern: '**', targetUrl: 'https://alpha/hook', deliveryMode: 'ORDERED', description: null } });
+    await world.clock.advance(minuteMs);
+    expect(world.sent.slice(3).map(({ eventId }) => eventId)).toEqual(['e-0', 'e-1', 'e-2']);
+  });
+
   it('begins when the mode changes, after what is under way', async () => {
     const world = await started();
     world.reply = () => ({ status: 200, afterMs: secondMs });
@@ -373,22 +405,11 @@ describe('pause', () => {
 
   it('is seen by an attempt that is being prepared', async () => {
     const world = await started();
-    let go = (): void => undefined;
-    const gate = new Promise<void>((resolve) => {
-      go = resolve;
-    });
-    const read = world.store.readStream.bind(world.store);
-    // The first read of the subscription is slow: it was asked before the pause.
-    let first = true;
-    world.store.readStream = async (stream, from, limit) => {
-      const events = await read(stream, from, limit);
-      if (first && stream.startsWith('webhooksubscription-')) {
-        first = false;
-        await gate;
-      }
-      return events;
-    };
+    const { promise: gate, resolve: go } = Promise.withResolvers<void>();
+    // What was read before the pause comes late.
+    world.slowRead = (stream) => (stream.startsWith('webhooksubscription-') ? gate : undefined);
     await world.publish('e1', ['alpha']);
+    world.slowRead = () => undefined;
     await world.onSubscription('alpha', paused);
     await world.dispatcher?.pauseSeen(site, 'alpha');
     go();
@@ -447,6 +468,23 @@ describe('delete', () => {
     await world.clock.advance(hourMs);
     expect(world.sent).toHaveLength(11);
     expect(world.delivery(id).status).toBe('DELIVERED');
+  });
+
+  it('cancels an attempt that is being prepared, even when it is undone before the attempt is ready', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha');
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    const { promise: late, resolve: go } = Promise.withResolvers<void>();
+    world.slowRead = (stream) => (stream.startsWith('event-') ? late : undefined);
+    await world.start();
+    expect(world.dispatcher?.isInFlight(id)).toBe(true);
+    await world.onSubscription('alpha', deleted);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.settle();
+    go();
+    await world.clock.advance(hourMs);
+    expect(world.sent).toEqual([]);
+    expect(world.dispatcher?.isInFlight(id)).toBe(false);
   });
 
   it('a delivery of an earlier incarnation is not sent to the later one', async () => {

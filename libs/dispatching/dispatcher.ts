@@ -7,6 +7,7 @@ import { type LiveSubscription, signingSecrets } from '#subscriptions';
 import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { see, type Seen, waitingOf } from './commits.ts';
+import { Dice } from './dice.ts';
 import { Gate } from './gate.ts';
 import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isReading, type Lane, laneKey, newLane, nextOf, setOrdered, windowOf } from './lane.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
@@ -74,6 +75,7 @@ class LaneDispatcher implements Dispatcher {
   readonly #recorder: OutcomeRecorder;
   readonly #bodies: Bodies;
   readonly #wakeUps: WakeUps<Lane>;
+  readonly #dice: Dice;
   readonly #rounds = new Rounds<Lane>();
   readonly #gate = new Gate(readsAtATime);
   readonly #waiting: Waiting = { count: 0 };
@@ -103,6 +105,7 @@ class LaneDispatcher implements Dispatcher {
     const { unrecorded: maxUnrecorded, unrecordedMs: maxWaitMs } = this.#limits;
     this.#recorder = new OutcomeRecorder({ store, transcripts, clock, ids, patience: this.#patience, maxUnrecorded, maxWaitMs });
     this.#bodies = new Bodies(store, this.#limits.bodyCacheBytes);
+    this.#dice = new Dice(ids);
     this.#wakeUps = new WakeUps(clock, (lanes) => {
       for (const lane of lanes) this.#attend(lane);
       this.#pump();
@@ -477,9 +480,8 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #decide({ attemptsCounted, lastChance }: OpenDelivery, { state }: Ready, { response, error, retryAfterMs }: SentRequest, nowMs: number): AttemptDecision {
-    const random = Buffer.from(this.#parts.ids.randomBytes(4)).readUInt32BE() / 2 ** 32;
     const schedule = { mode: state.deliveryMode, schedule: this.#schedule, attemptsCounted, lastChance };
-    return decideAfterAttempt({ ...schedule, status: response?.status ?? null, error, retryAfterMs, nowMs, random });
+    return decideAfterAttempt({ ...schedule, status: response?.status ?? null, error, retryAfterMs, nowMs, random: this.#dice.roll() });
   }
 
   #recorded(attempt: Attempt, decision: AttemptDecision, { revision, state }: Recorded): void {

@@ -65,7 +65,7 @@ class FakeReadModel implements DueFeed {
   readonly cancelledAt = new Map<string, Position>();
   fault: Error | undefined;
   /** Keeps an answer back: what it says was read before. */
-  slow: () => Promise<void> | undefined = () => undefined;
+  slow: (question: OpenQuestion) => Promise<void> | undefined = () => undefined;
 
   apply(event: RecordedEvent): void {
     const parsed = parseStream(event.stream);
@@ -100,7 +100,7 @@ class FakeReadModel implements DueFeed {
       .map(({ fed }) => fed)
       .sort(compare)
       .slice(0, limit);
-    await this.slow();
+    await this.slow(question);
     return answer;
   }
 
@@ -133,6 +133,8 @@ export class DispatchingWorld {
   readonly unavailableSecrets = new Set<string>();
   /** Whether the read model follows the log by itself. */
   follows = true;
+  /** Keeps what was read from a stream back. */
+  slowRead: (stream: string) => Promise<void> | undefined = () => undefined;
   #shownTo: Position = startOfLog;
   #life = 0;
 
@@ -150,7 +152,11 @@ export class DispatchingWorld {
       if (fault?.after !== undefined) throw fault.after;
       return result;
     },
-    readStream: (stream, from, limit) => this.#memory.readStream(stream, from, limit),
+    readStream: async (stream, from, limit) => {
+      const events = await this.#memory.readStream(stream, from, limit);
+      await this.slowRead(stream);
+      return events;
+    },
     readAll: (after, filter, limit) => this.#memory.readAll(after, filter, limit),
     subscribe: (after, filter, signal) => this.#memory.subscribe(after, filter, signal),
     tombstone: (stream) => this.#memory.tombstone(stream),

@@ -1,0 +1,138 @@
+import { describe, expect, it } from '@jest/globals';
+import type { RecordedEvent } from '#kernel';
+import { simulatedClock } from '../../test/support/simulated-clock.ts';
+import { Bodies, EventUnreadable } from './bodies.ts';
+import { Gate } from './gate.ts';
+import { Rounds } from './rounds.ts';
+import { WakeUps } from './wake-ups.ts';
+
+const published = (id: string, data = '{}'): RecordedEvent => ({
+  id: `id-${id}`,
+  type: 'EventPublished',
+  data,
+  metadata: { recordedat: '2026-11-21T12:00:00.000Z', publishedid: id, publishedtype: 'a.b', tenant: 'acme', environment: 'production', correlationid: `corr-${id}` },
+  stream: `event-acme.production.${id}`,
+  revision: 0,
+  position: '1',
+});
+
+describe('the bodies of events', () => {
+  const bodiesOf = (maxBytes: number, events: readonly RecordedEvent[]) => {
+    const reads: string[] = [];
+    const readStream = (stream: string): Promise<readonly RecordedEvent[]> => {
+      reads.push(stream);
+      return Promise.resolve(events.filter((event) => event.stream === stream));
+    };
+    return { reads, bodies: new Bodies({ readStream }, maxBytes) };
+  };
+
+  it('are read once for everybody who waits, then kept', async () => {
+    const event = published('e1');
+    const { bodies, reads } = bodiesOf(1_000_000, [event]);
+    expect(bodies.get(event.stream)).toBeUndefined();
+    const [one, two] = await Promise.all([bodies.load(event.stream), bodies.load(event.stream)]);
+    expect(one).toBe(two);
+    expect(bodies.get(event.stream)).toBe(one);
+    expect(one).toMatchObject({ causationId: 'id-e1', correlationId: 'corr-e1' });
+    expect(reads).toEqual([event.stream]);
+  });
+
+  it('of events that were just seen are not read', () => {
+    const { bodies } = bodiesOf(1_000_000, []);
+    bodies.remember(published('e1', '{"x":1.0}'));
+    expect(Buffer.from(bodies.get('event-acme.production.e1')?.body ?? []).toString()).toContain('"data":{"x":1.0}}');
+  });
+
+  it('take no more than their budget, and keep what is used', () => {
+    const { bodies } = bodiesOf(50_000, []);
+    bodies.remember(published('used'));
+    for (let n = 0; n < 1_000; n += 1) {
+      bodies.remember(published(`e${n}`));
+      bodies.get('event-acme.production.used');
+    }
+    const kept = Array.from({ length: 1_000 }, (_, n) => bodies.get(`event-acme.production.e${n}`)).filter((body) => body !== undefined);
+    expect(kept.length).toBeGreaterThan(10);
+    expect(kept.length).toBeLessThan(60);
+    expect(bodies.get('event-acme.production.used')).toBeDefined();
+  });
+
+  it('that are not there, or are no published events, are unreadable', async () => {
+    const { bodies } = bodiesOf(1_000, [{ ...published('e1'), type: 'SomethingElse' }]);
+    await expect(bodies.load('event-acme.production.e1')).rejects.toThrow(EventUnreadable);
+    await expect(bodies.load('event-acme.production.gone')).rejects.toThrow(EventUnreadable);
+  });
+});
+
+describe('rounds', () => {
+  it('whoever comes back stands behind everybody, and nobody stands twice', () => {
+    const rounds = new Rounds<string>();
+    for (const item of ['a', 'b', 'a', 'c']) rounds.add(item);
+    expect(rounds.next()).toBe('a');
+    rounds.add('a');
+    expect([rounds.next(), rounds.next(), rounds.next(), rounds.next()]).toEqual(['b', 'c', 'a', undefined]);
+    expect(rounds.isEmpty).toBe(true);
+  });
+});
+
+describe('wake-ups', () => {
+  it('come at their times, the earliest first, whatever the order they were set in', async () => {
+    const clock = simulatedClock();
+    const start = clock.now();
+    const woken: [string, number][] = [];
+    const wakeUps = new WakeUps<string>(clock, (items) => woken.push(...items.map((item): [string, number] => [item, clock.now() - start])));
+    const times = [50, 10, 40, 10, 90, 20, 70, 30, 60, 80];
+    times.forEach((ms, index) => wakeUps.set(`i${index}`, start + ms));
+    await clock.advance(100);
+    expect(woken.map(([, atMs]) => atMs)).toEqual([...times].sort((a, b) => a - b));
+    expect(woken.every(([item, atMs]) => times[Number(item.slice(1))] === atMs)).toBe(true);
+  });
+
+  it('set twice is woken once, at the earlier time', async () => {
+    const clock = simulatedClock();
+    const woken: number[] = [];
+    const start = clock.now();
+    const wakeUps = new WakeUps<string>(clock, (items) => items.forEach(() => woken.push(clock.now() - start)));
+    for (const ms of [50, 20, 70]) wakeUps.set('a', start + ms);
+    await clock.advance(100);
+    expect(woken).toEqual([20]);
+  });
+
+  it('notice within a minute that the clock was set', async () => {
+    const clock = simulatedClock();
+    let woken = 0;
+    const wakeUps = new WakeUps<string>(clock, (items) => (woken += items.length));
+    wakeUps.set('a', clock.now() + 10 * 3_600_000);
+    clock.setNow(clock.now() + 11 * 3_600_000);
+    await clock.advance(60_000);
+    expect(woken).toBe(1);
+  });
+
+  it('end with stop', async () => {
+    const clock = simulatedClock();
+    let woken = 0;
+    const wakeUps = new WakeUps<string>(clock, (items) => (woken += items.length));
+    wakeUps.set('a', clock.now() + 10);
+    wakeUps.stop();
+    await clock.advance(100);
+    expect(woken).toBe(0);
+  });
+});
+
+describe('the gate', () => {
+  it('lets so many in at a time, and the next when one is done or has failed', async () => {
+    const gate = new Gate(2);
+    let inside = 0;
+    let most = 0;
+    const work = async (n: number): Promise<number> => {
+      inside += 1;
+      most = Math.max(most, inside);
+      await Promise.resolve();
+      inside -= 1;
+      if (n === 1) throw new Error('failed');
+      return n;
+    };
+    const results = await Promise.allSettled([0, 1, 2, 3, 4].map((n) => gate.run(() => work(n))));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled']);
+    expect(most).toBe(2);
+  });
+});
