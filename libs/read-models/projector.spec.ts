@@ -4,6 +4,7 @@ import { copyFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, jest } from '@jest/globals';
+import Database from 'better-sqlite3';
 import { createMemoryEventStore } from '#event-store/memory';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type RecordedEvent, type Site, streamOf } from '#kernel';
@@ -89,6 +90,23 @@ describe('folding the log', () => {
     const followed = of().memory.events.slice(before).map(({ position }) => position);
     expect(told.flatMap(({ events }) => events.map(({ position }) => position))).toEqual(followed);
     expect(told.at(-1)?.position).toBe(await of().store.head());
+  });
+
+  it('tells only what is new when one projection has to catch up with the others', async () => {
+    await life(of().log);
+    await of().close(await of().caughtUp(await of().started()));
+    const file = new Database(join(of().dataDir, 'read-models.db'));
+    file.exec("UPDATE checkpoints SET position = 2 WHERE projection = 'events'; DELETE FROM events WHERE position > 2");
+    file.close();
+    const before = of().memory.events.length;
+    await of().log.create(site, 'whs_9');
+    const models = await of().open();
+    const told: string[] = [];
+    models.onCommitted(({ events }) => told.push(...events.map(({ position }) => position)));
+    models.start();
+    await of().caughtUp(models);
+    expect(told).toEqual(of().memory.events.slice(before).map(({ position }) => position));
+    expect(await models.digest()).toEqual(of().digestOfRebuild());
   });
 
   it('tells others, and raises an alarm, when one who is told throws', async () => {
@@ -241,11 +259,15 @@ describe('waiting for a position', () => {
 });
 
 describe('a process that is killed', () => {
-  it.each([1, 4])('in the middle of a batch, after %i commits, leaves rows and checkpoints both old or both new', async (commits) => {
+  it.each([
+    [1, 2],
+    [2, 6],
+    [3, 12],
+  ])('after %i commits and %i ms, in the middle of a batch, leaves rows and checkpoints both old or both new', async (commits, afterMs) => {
     const store = await openSqliteEventStore({ dataDir: of().dataDir });
     const log = new History(store);
     await log.create(site, 'whs_1');
-    for (let n = 0; n < 3_000; n += 500) {
+    for (let n = 0; n < 5_000; n += 500) {
       await Promise.all(
         Array.from({ length: 500 }, async (_, index) => {
           await log.publish(site, `e${n + index}`);
@@ -262,12 +284,10 @@ describe('a process that is killed', () => {
     }
     await store.close();
 
-    const child = spawn(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', fileURLToPath(new URL('../../test/support/read-models-process.ts', import.meta.url)), of().dataDir, String(commits)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(child.stdout, 'data');
-    child.kill('SIGKILL');
+    const program = fileURLToPath(new URL('../../test/support/read-models-process.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', program, of().dataDir, String(commits), String(afterMs)], { stdio: 'inherit' });
     await once(child, 'exit');
+    expect(child.signalCode).toBe('SIGKILL');
 
     const found = new ModelFile(join(of().dataDir, 'read-models.db'), { historyDays: 30 });
     const reached = found.standings().map(({ position }) => position);
@@ -275,6 +295,7 @@ describe('a process that is killed', () => {
     found.close();
     expect(new Set(reached).size).toBe(1);
     expect(Number(reached[0])).toBeGreaterThan(0);
+    expect(Number(reached[0])).toBeLessThan(all.length);
     expect(digest).toEqual(digestOf(of().dataDir, all.filter(({ position }) => Number(position) <= Number(reached[0]))));
   });
 });

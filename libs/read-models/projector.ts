@@ -190,13 +190,16 @@ export class Projector {
     this.#standings = (await this.#thread.ask('open', { path, historyDays })).standings;
   }
 
-  /** Until the signal aborts, or what is read is behind every projection that runs: then it is to be called again. */
+  /** Until the signal aborts, or what is read is not what is needed (it stood further back, or all are ahead of it): then it is to be called again. */
   async #follow(after: Position, signal: AbortSignal): Promise<void> {
     let folding: Promise<Error | null> = Promise.resolve(null);
+    let read = after;
     for await (const batch of this.#parts.store.subscribe(after, followed, signal)) {
       const failed = await folding;
       if (failed !== null) throw failed;
-      if (comparePositions(batch.position, this.#from()) < 0) return;
+      const from = this.#from();
+      if (comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
+      read = batch.position;
       folding = this.#commit(batch).then(
         () => null,
         (error: unknown) => (error instanceof Error ? error : new ReadModelsUnavailable('it threw no error')),

@@ -120,6 +120,68 @@ describe('a new version of a projection', () => {
     expect(await models.digest()).toEqual(of().digestOfRebuild());
   });
 
+  it('takes over no earlier than where the old one stands', async () => {
+    await oldFile();
+    let answer = (): void => undefined;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    let ask = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (ask = resolve));
+    // It has caught up with the log as it was when it asked.
+    const stale = storeWith(of().store, {
+      readAll: async (...args) => {
+        const batch = await of().store.readAll(...args);
+        ask();
+        await late;
+        return batch;
+      },
+    });
+    const models = await of().caughtUp(await of().started(stale));
+    const rebuild = models.rebuild('subscriptions');
+    await asked;
+    await of().log.create(site, 'whs_2');
+    await of().caughtUp(models);
+    answer();
+    await done(rebuild);
+    expect(models.position('subscriptions')).toBe(await of().store.head());
+    expect(await ids(models)).toEqual(['whs_1', 'whs_2']);
+  });
+
+  it('tells what it had folded before the old one did', async () => {
+    await oldFile();
+    let held = false;
+    let letGo = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (letGo = resolve));
+    let hold = (): void => undefined;
+    const holds = new Promise<void>((resolve) => (hold = resolve));
+    const holding = storeWith(of().store, {
+      async *subscribe(after, filter, signal) {
+        for await (const batch of of().store.subscribe(after, filter, signal)) {
+          if (held) {
+            hold();
+            await gate;
+          }
+          yield batch;
+        }
+      },
+    });
+    const models = await of().open(holding);
+    const told: string[] = [];
+    models.onCommitted(({ events }) => told.push(...events.map(({ position }) => position)));
+    models.start();
+    await of().log.publish(site, 'e2');
+    await of().caughtUp(models);
+    held = true;
+    const before = of().memory.events.length;
+    await of().log.create(site, 'whs_2');
+    await holds;
+    await of().log.create(site, 'whs_3');
+    await done(models.rebuild('subscriptions'));
+    letGo();
+    await of().log.create(site, 'whs_4');
+    await of().caughtUp(models);
+    expect(told.slice(1)).toEqual(of().memory.events.slice(before).map(({ position }) => position));
+  });
+
   it('that can not fold the log leaves the old one serving, with an alarm', async () => {
     await oldFile();
     await of().log.write(streamOf('webhooksubscription', site, 'whs_x'), { type: 'WebhookSubscriptionRenamed', data: {} });
