@@ -32,7 +32,7 @@ export async function createHttpApp(parts: ShellParts): Promise<NestFastifyAppli
   const allowed = new AllowedMethods();
   const answerProblem = createAnswerProblem(log, allowed);
   const authenticator = new Authenticator(parts.reads, parts.projections, parts.rootKey, clock);
-  const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem });
+  const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem, isStopping: () => parts.facts.stopping });
   // Made once, when it is first asked for: what makes it takes long to load.
   let document: Promise<string> | undefined;
   const openApi = (): Promise<string> => (document ??= describe());

@@ -33,6 +33,7 @@ export interface HttpParts {
   readonly authenticator: Authenticator;
   readonly allowed: AllowedMethods;
   readonly answerProblem: AnswerProblem;
+  readonly isStopping: () => boolean;
 }
 
 const maxHeaderBytes = 16 * 1024;
@@ -60,6 +61,7 @@ export function createAdapter(parts: HttpParts): FastifyAdapter {
   readJsonAsText(fastify);
   identify(fastify, parts);
   observe(fastify, parts);
+  letGo(fastify, parts);
   return adapter;
 }
 
@@ -97,6 +99,14 @@ function observe(fastify: FastifyInstance, { clock, log, metrics }: HttpParts): 
     metrics.request(request.method, routeOf(request), status, durationMs);
     // The path without its query; `route` tells the kind, `path` the resource.
     log.info({ correlationId: request.id, method: request.method, path: pathOf(request), route: routeOf(request), status, durationMs: Math.round(durationMs * 10) / 10, keyId: request.key?.keyId }, 'request');
+    done();
+  });
+}
+
+/** A connection whose request ends while the server stops would hold the stop up until its keep-alive time is over. */
+function letGo(fastify: FastifyInstance, { isStopping }: HttpParts): void {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
+    if (isStopping()) void reply.header('connection', 'close');
     done();
   });
 }
