@@ -21,9 +21,25 @@ describe('the log', () => {
   });
 
   it('shows no secret, whether by its type or by its name', () => {
-    const line = write({ a: new Secret('hunter2'), headers: { authorization: 'Bearer hunter2' }, body: { payload: { signingSecretRef: 'hunter2' } }, result: { secret: 'hunter2' } });
+    const line = write({ a: new Secret('hunter2'), headers: { authorization: 'Bearer hunter2' }, body: { payload: { signingSecretRef: 'hunter2' } }, result: { secret: 'hunter2' }, list: [{ apiKey: 'hunter2' }] });
     expect(line).not.toContain('hunter2');
-    expect(line.match(/\[redacted\]/g)).toHaveLength(4);
+    expect(line.match(/\[redacted\]/g)).toHaveLength(5);
+  });
+
+  it('shows no secret that hangs on an error or stands in a list, and leaves the entry as it is', () => {
+    const entry = { err: Object.assign(new Error('it broke'), { apiKey: 'hunter2' }), keys: [{ secret: 'hunter2' }] };
+    expect(JSON.parse(write(entry))).toMatchObject({ err: { type: 'Error', message: 'it broke', stack: expect.stringContaining('it broke'), apiKey: '[redacted]' }, keys: [{ secret: '[redacted]' }] });
+    expect(entry).toMatchObject({ err: { apiKey: 'hunter2' }, keys: [{ secret: 'hunter2' }] });
+  });
+
+  it('leaves what it was given as it was', () => {
+    const entry = { headers: { authorization: 'Bearer x' } };
+    write(entry);
+    expect(entry).toEqual({ headers: { authorization: 'Bearer x' } });
+  });
+
+  it('tells an error with its stack', () => {
+    expect(JSON.parse(write({ err: new TypeError('broken') }))).toMatchObject({ err: { type: 'TypeError', message: 'broken', stack: expect.stringContaining('telemetry.spec') } });
   });
 
   it('is silent below its level', () => expect(write({}, 'error')).toBe(''));
