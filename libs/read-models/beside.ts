@@ -49,7 +49,7 @@ async function catchUp({ store, names, signal }: BesideParts, thread: ModelThrea
   for (let from = next(now, upTo); from !== undefined; ) {
     signal.throwIfAborted();
     const batch = cut(await store.readAll(from, followed, batchEvents), upTo);
-    now = await thread.ask('apply', { events: batch.events, position: batch.position });
+    now = await thread.fold(batch.events, batch.position);
     refusePoison(now, names);
     from = batch.caughtUp && upTo === undefined ? undefined : next(now, upTo);
   }

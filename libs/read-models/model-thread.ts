@@ -1,8 +1,12 @@
 import { Worker } from 'node:worker_threads';
+import { type Position, prefixOf, type RecordedEvent } from '#kernel';
 import { ReadModelsUnavailable } from './errors.ts';
+import type { Standing } from './model-file.ts';
 import type { Answer, Operations, Question } from './worker.ts';
 
 const fromSource = import.meta.url.endsWith('.ts');
+
+const published = prefixOf('event');
 
 /** A thread that holds one file of read models. */
 export class ModelThread {
@@ -34,6 +38,11 @@ export class ModelThread {
       this.#waiting.set(seq, { resolve: resolve as (value: unknown) => void, reject });
       this.#worker.postMessage({ seq, operation, argument } satisfies Question);
     });
+  }
+
+  /** Folds a batch. What was published stays in the log: no projection reads it, and a thousand events could be 256 MB of it. */
+  fold(events: readonly RecordedEvent[], position: Position): Promise<readonly Standing[]> {
+    return this.ask('apply', { events: events.map((event) => (event.stream.startsWith(published) ? { ...event, data: '' } : event)), position });
   }
 
   /** Ends the thread at once. Nothing that was committed is lost. */

@@ -42,6 +42,7 @@ export class Projector {
   #thread: ModelThread;
   #standings: readonly Standing[] = [];
   #caughtUp = false;
+  #failure: string | null = null;
   /** Per projection, when it last stood at the head, on the monotonic clock. */
   readonly #atHeadMs = new Map<string, number>();
   #told: Position = startOfLog;
@@ -78,7 +79,7 @@ export class Projector {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-    await this.#alone.catch(() => undefined);
+    await this.#alone;
     if (!this.#thread.dead) await this.#thread.ask('close', {});
     await this.#thread.end();
   }
@@ -104,6 +105,11 @@ export class Projector {
 
   hasReached(position: Position, names: readonly string[]): boolean {
     return this.#standings.every((standing) => !names.includes(standing.name) || comparePositions(standing.position, position) >= 0);
+  }
+
+  /** Whether one of the named projections stands still before the position, so that waiting for it is vain. */
+  neverReaches(position: Position, names: readonly string[]): boolean {
+    return this.#standings.some((standing) => names.includes(standing.name) && standing.poison !== null && comparePositions(standing.position, position) < 0);
   }
 
   /** Resolves when the named projections have folded the log up to the position; rejects with the signal's reason. */
@@ -172,10 +178,16 @@ export class Projector {
       } catch (error) {
         if (signal.aborted) return;
         this.#caughtUp = false;
-        this.#alarm('read-models-failing', null, error instanceof Error ? error.message : 'it threw no error');
+        this.#failing(error instanceof Error ? error.message : 'it threw no error');
         await sleep(clock, retryMs, signal).catch(() => undefined);
       }
     }
+  }
+
+  /** One alarm for as long as it fails in the same way. */
+  #failing(detail: string): void {
+    if (detail !== this.#failure) this.#alarm('read-models-failing', null, detail);
+    this.#failure = detail;
   }
 
   /** Where reading goes on: before the first event that somebody has not seen, projection or listener. */
@@ -217,11 +229,12 @@ export class Projector {
       this.#standings =
         batch.events.length === 0
           ? this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, batch.position) } : standing))
-          : await this.#thread.ask('apply', { events: batch.events, position: batch.position });
+          : await this.#thread.fold(batch.events, batch.position);
     });
     for (const { name, poison } of this.#standings) {
       if (poison !== null && before.find((standing) => standing.name === name)?.poison === null) this.#alarm('projection-stopped', name, `stopped at ${poison.position}, event ${poison.eventId}: ${poison.error}`);
     }
+    this.#failure = null;
     this.#standAtHead(batch.caughtUp);
     this.#tell(batch);
     this.#wake();

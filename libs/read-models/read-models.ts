@@ -41,13 +41,14 @@ export async function openReadModels(options: ReadModelsOptions): Promise<ReadMo
   const dataDir = resolve(options.dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const lock = holdReadModels(dataDir, join(dataDir, 'read-models.lock'));
+  const path = join(dataDir, fileName);
+  const projector = new Projector({ ...options, path });
   try {
     for (const name of readdirSync(dataDir)) if (/^read-models-.*\.db$/.test(name)) removeModel(join(dataDir, name));
-    const path = join(dataDir, fileName);
-    const projector = new Projector({ ...options, path });
     await projector.open();
     return new ReadModels({ ...options, dataDir }, projector, path, lock);
   } catch (error) {
+    await projector.stop();
     lock.release();
     throw error;
   }
@@ -109,6 +110,7 @@ export class ReadModels {
   /** Waits until the named projections (all that lists are read from) have folded the log up to a position. */
   async waitFor(position: Position, timeoutMs: number, names: readonly string[] = listed): Promise<'reached' | 'behind'> {
     if (this.#projector.hasReached(position, names)) return 'reached';
+    if (this.#projector.neverReaches(position, names)) return 'behind';
     const over = new AbortController();
     const reached = this.#projector.reached(position, names, over.signal).then(() => 'reached' as const);
     const behind = sleep(this.#options.clock, timeoutMs, over.signal).then(() => 'behind' as const);
