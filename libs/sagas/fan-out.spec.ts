@@ -96,7 +96,7 @@ class World {
 const settings = (eventPattern: string, deliveryMode = 'AT_LEAST_ONCE'): object => ({ eventPattern, targetUrl: 'https://receiver.test/', deliveryMode, description: null });
 const secret = { versionId: 'v1', kind: 'managed', fingerprint: 'f' };
 const created = (pattern: string, mode?: string): Written => ({ type: 'WebhookSubscriptionCreated', data: { ...settings(pattern, mode), status: 'ACTIVE', secret } });
-const updated = (pattern: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: settings(pattern) });
+const updated = (pattern: string, mode?: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: settings(pattern, mode) });
 const paused: Written = { type: 'WebhookSubscriptionPaused', data: { reason: 'requested' } };
 const resumed: Written = { type: 'WebhookSubscriptionResumed', data: {} };
 const deleted: Written = { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } };
@@ -189,7 +189,8 @@ describe('fan-out', () => {
     await world.subscription('whs_2', created('**'), other);
     await world.log.publish(acme, 'e20', 'a.x');
     await world.clock.advance(0);
-    expect(world.versions.queries).toBe(1);
+    // Once for each of the two.
+    expect(world.versions.queries).toBe(2);
     await fanOut.stop();
   });
 
@@ -234,8 +235,8 @@ describe('fan-out', () => {
     await world.log.publish(acme, 'e2', 'a.x');
     const fanOut = await world.started();
     expect(world.scheduled).toEqual(['e2→whs_1']);
-    expect(world.alarms).toEqual([expect.objectContaining({ saga: 'fan-out', alarm: 'instance-parked', instance: broken.stream })]);
-    expect(fanOut.status().parked).toEqual([expect.objectContaining({ instance: broken.stream })]);
+    expect(world.alarms).toEqual(['fan-out', 'fan-out-ordered'].map((saga) => expect.objectContaining({ saga, alarm: 'instance-parked', instance: broken.stream }) as unknown));
+    expect(fanOut.status().parked.map(({ instance }) => instance)).toEqual([broken.stream, broken.stream]);
     await fanOut.stop();
     await world.subscription('whs_1', paused);
     await world.subscription('whs_2', created('**'));
@@ -268,6 +269,25 @@ describe('fan-out', () => {
     await world.clock.advance(60_000);
     await fanOut.stop();
     expect(world.scheduled).toEqual(ids.map((id) => `${id}→whs_1`));
+  });
+
+  it('holds up no other subscription for an ORDERED one', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**', 'ORDERED'));
+    await world.subscription('whs_2', created('**'));
+    for (const id of ['e1', 'e2']) await world.log.publish(acme, id, 'a.x');
+    const store = world.log.reopen();
+    const fanOut = await world.started({
+      ...redelivering(store, 1),
+      append: (stream, expected, events) => (events.some(({ data }) => data.includes('whs_1')) ? Promise.reject(new StoreUnavailable('not now')) : store.append(stream, expected, events)),
+    });
+    await world.log.publish(acme, 'e3', 'a.x');
+    await world.clock.advance(5_000);
+    expect(world.scheduled).toEqual(['e1→whs_2', 'e2→whs_2', 'e3→whs_2']);
+    expect(fanOut.status()).toMatchObject({ position: '0', caughtUp: false });
+    await fanOut.stop();
+    await world.lives();
+    expect(world.scheduled).toEqual(['e1→whs_2', 'e2→whs_2', 'e3→whs_2', 'e1→whs_1', 'e2→whs_1', 'e3→whs_1']);
   });
 
   it('says since when it is behind, also while it waits for the projection', async () => {
@@ -312,12 +332,12 @@ function inBursts(store: EventStore): EventStore {
   };
 }
 
-type Op = { readonly site: Site } & ({ readonly do: 'publish'; readonly type: string } | { readonly do: 'change'; readonly id: string; readonly what: 'pause-or-resume' | 'delete-or-restore' | 'pattern'; readonly pattern: string });
+type Op = { readonly site: Site } & ({ readonly do: 'publish'; readonly type: string } | { readonly do: 'change'; readonly id: string; readonly what: 'pause-or-resume' | 'delete-or-restore' | 'pattern'; readonly pattern: string; readonly mode: string });
 
 const op: fc.Arbitrary<Op> = fc.record({ site: fc.constantFrom(acme, other), type: fc.constantFrom('a.x', 'a.y', 'b.x') }).chain(({ site, type }) =>
   fc.oneof(
     { weight: 3, arbitrary: fc.constant<Op>({ do: 'publish', site, type }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('change' as const), site: fc.constant(site), id: fc.constantFrom('whs_1', 'whs_2'), what: fc.constantFrom('pause-or-resume', 'delete-or-restore', 'pattern'), pattern: fc.constantFrom('a.*', '**', 'b.x', '*.x,a.y') }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('change' as const), site: fc.constant(site), id: fc.constantFrom('whs_1', 'whs_2'), what: fc.constantFrom('pause-or-resume', 'delete-or-restore', 'pattern'), pattern: fc.constantFrom('a.*', '**', 'b.x', '*.x,a.y'), mode: fc.constantFrom('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT') }) },
   ),
 );
 
@@ -363,11 +383,11 @@ class Plainly {
   }
 }
 
-function changeOf(plain: Plain | undefined, { what, pattern }: Change): { readonly plain: Plain; readonly fact: Written } | undefined {
-  if (plain === undefined) return { plain: { pattern, status: 'ACTIVE', before: 'ACTIVE' }, fact: created(pattern) };
+function changeOf(plain: Plain | undefined, { what, pattern, mode }: Change): { readonly plain: Plain; readonly fact: Written } | undefined {
+  if (plain === undefined) return { plain: { pattern, status: 'ACTIVE', before: 'ACTIVE' }, fact: created(pattern, mode) };
   if (what === 'delete-or-restore') return deleteOrRestore(plain);
   if (plain.status === 'DELETED') return undefined;
-  if (what === 'pattern') return { plain: { ...plain, pattern }, fact: updated(pattern) };
+  if (what === 'pattern') return { plain: { ...plain, pattern }, fact: updated(pattern, mode) };
   return plain.status === 'PAUSED' ? { plain: { ...plain, status: 'ACTIVE' }, fact: resumed } : { plain: { ...plain, status: 'PAUSED' }, fact: paused };
 }
 

@@ -1,6 +1,6 @@
 import { type ScheduledDelivery, scheduleDelivery } from '#deliveries';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { type Clock, placeOf, type Position, prefixOf, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
+import { type Clock, comparePositions, placeOf, type Position, prefixOf, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import type { SubscriptionVersion } from '#read-models';
 import { compileMatcher, type Matcher } from '#subscriptions';
@@ -8,7 +8,7 @@ import { Stopping } from './endure.ts';
 import { Entries } from './entries.ts';
 import { Follower, type Stretch, type Work, type WorkContext } from './follower.ts';
 import { inFlight } from './in-flight.ts';
-import type { FanOut, FanOutParts } from './port.ts';
+import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
 
 const appendsInFlight = 512;
 const sitesKept = 10_000;
@@ -28,24 +28,56 @@ interface Published {
 
 /**
  * Schedules one delivery per published event and subscription that is ACTIVE and matches at the event's position.
- * `start` and `stop` as those of a saga; its checkpoint is written after the appends are durable.
+ * `start` and `stop` as those of a saga; its checkpoints are written after the appends are durable.
+ *
+ * There are two of it, each with a checkpoint: what is scheduled for ORDERED subscriptions is scheduled one by one, and
+ * must not hold up the others, whose appends are in flight together.
  */
-export const createFanOut = (parts: FanOutParts): FanOut => new Follower(parts, new FanOutWork(parts));
+export function createFanOut(parts: FanOutParts): FanOut {
+  const followers = [
+    new Follower(parts, new FanOutWork(parts, 'fan-out', ({ deliveryMode }) => deliveryMode !== 'ORDERED')),
+    new Follower(parts, new FanOutWork(parts, 'fan-out-ordered', ({ deliveryMode }) => deliveryMode === 'ORDERED')),
+  ];
+  return {
+    start: () => {
+      for (const follower of followers) follower.start();
+    },
+    stop: async () => {
+      await Promise.all(followers.map((follower) => follower.stop()));
+    },
+    status: () => followers.map((follower) => follower.status()).reduce(joint),
+  };
+}
+
+/** How far both are, and how either is. */
+const joint = (one: SagaStatus, other: SagaStatus): SagaStatus => ({
+  name: one.name,
+  state: (['STOPPED', 'STARTING'] as const).find((state) => one.state === state || other.state === state) ?? 'RUNNING',
+  position: comparePositions(one.position, other.position) <= 0 ? one.position : other.position,
+  caughtUp: one.caughtUp && other.caughtUp,
+  behindMs: Math.max(one.behindMs, other.behindMs),
+  open: one.open + other.open,
+  parked: [...one.parked, ...other.parked],
+  why: one.why ?? other.why,
+});
 
 /**
  * It follows the subscriptions' streams too, not to fold them, but to know from the log itself when what it has compiled
  * for a site no longer holds: the matcher of a site is good until the next event of one of its subscriptions.
  */
 class FanOutWork implements Work {
-  readonly name = 'fan-out';
+  readonly name: string;
   readonly prefixes = [prefixOf('event'), prefixOf('webhooksubscription')];
   /** Published events that can't be read, by their stream. */
   readonly entries = new Entries();
   readonly #parts: FanOutParts;
+  readonly #takes: (version: SubscriptionVersion) => boolean;
   readonly #receivers = new Map<string, Receivers>();
 
-  constructor(parts: FanOutParts) {
+  constructor(parts: FanOutParts, name: string, takes: (version: SubscriptionVersion) => boolean) {
     this.#parts = parts;
+    this.name = name;
+    this.#takes = takes;
   }
 
   nextDueMs(): number {
@@ -100,7 +132,9 @@ class FanOutWork implements Work {
 
   async #compile(site: Site, { after, through }: Range, receivers: Map<string, Receivers>): Promise<void> {
     const key = siteKey(site);
-    if (!receivers.has(key)) receivers.set(key, compileMatcher(await this.#parts.versions.overlapping(site, after, through)));
+    if (receivers.has(key)) return;
+    const versions = await this.#parts.versions.overlapping(site, after, through);
+    receivers.set(key, compileMatcher(versions.filter(this.#takes)));
   }
 
   #read(recorded: RecordedEvent, context: WorkContext): readonly Published[] {

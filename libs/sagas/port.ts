@@ -91,7 +91,8 @@ export interface FanOutParts extends FollowerParts {
 
 export interface FanOut {
   start(): void;
-  /** Takes nothing more, finishes the appends under way, writes the checkpoint. */
+  /** Takes nothing more, finishes the appends under way, writes the checkpoints. */
   stop(): Promise<void>;
+  /** As one saga; `position`: every delivery of everything up to here is scheduled. */
   status(): SagaStatus;
 }
