@@ -194,6 +194,7 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatcher: Dispa
     directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
     refuseTarget,
     isInFlight: (deliveryId) => dispatcher?.isInFlight(deliveryId) ?? false,
+    isKept: async (site, deliveryId) => (await readModels.delivery(site, deliveryId)) !== undefined,
     dispatcherHasSeen: async (site, subscriptionId) => {
       await dispatcher?.pauseSeen(site, subscriptionId);
     },

@@ -32,6 +32,8 @@ export interface World {
   readonly refuseTarget: (url: string) => Promise<Refusal | undefined>;
   /** Whether a request of this delivery is under way in this process. */
   readonly isInFlight: (deliveryId: string) => boolean;
+  /** Whether the history still has the delivery; what was dropped from it is gone for every purpose. */
+  readonly isKept: (site: Site, deliveryId: string) => Promise<boolean>;
   /** Resolves when this process's dispatcher starts no attempt for the paused or deleted subscription any more. */
   readonly dispatcherHasSeen: (site: Site, subscriptionId: string, status: string) => Promise<void>;
 }

@@ -37,6 +37,7 @@ export function installationOn(store: EventStore, clock: Clock, random: Random, 
     directory: { eligibleApprovers: () => Promise.resolve([approver]), ownersOf: () => Promise.resolve([]) },
     refuseTarget: () => Promise.resolve(undefined),
     isInFlight: () => false,
+    isKept: () => Promise.resolve(true),
     dispatcherHasSeen: () => Promise.resolve(),
   };
   const aggregates = createAggregates(store);

@@ -28,6 +28,8 @@ export interface GovernedWorld {
   readonly pipeline: CommandPipeline;
   /** Who may vote by default, and who owns whom. */
   readonly directory: { approvers: Principal[]; owners: [machine: Principal, owner: Principal][] };
+  /** From now on the history has no delivery any more. */
+  dropHistory(): void;
   /** Another process over the same log. `wrap` stands between it and the log. */
   another(wrap?: (store: EventStore) => EventStore): CommandPipeline;
   send(commandType: string, payload: JsonObject, more?: More): Promise<CommandAnswer | Refusal>;
@@ -42,6 +44,7 @@ export function governedWorld(): GovernedWorld {
   const clock = simulatedClock();
   const log = new MemoryLog();
   const directory: GovernedWorld['directory'] = { approvers: [kim, lee], owners: [] };
+  const dropped = { current: false };
   let seed = 0;
   let keys = 0;
 
@@ -66,6 +69,7 @@ export function governedWorld(): GovernedWorld {
       },
       refuseTarget: () => Promise.resolve(undefined),
       isInFlight: () => false,
+      isKept: () => Promise.resolve(!dropped.current),
       dispatcherHasSeen: () => Promise.resolve(),
     };
     return { world, vault, pipeline: createCommandPipeline(world, commandDefinitions, createAggregates(store)) };
@@ -82,6 +86,7 @@ export function governedWorld(): GovernedWorld {
     world,
     pipeline,
     directory,
+    dropHistory: () => void (dropped.current = true),
     another: (wrap = (inner) => inner) => processOver(wrap(createMemoryEventStore(log))).pipeline,
     send,
     must: async (commandType, payload, more) => {

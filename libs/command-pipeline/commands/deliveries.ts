@@ -1,6 +1,6 @@
 import { decideReplay, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery, type ReplayDelivery } from '#deliveries';
-import { streamOf } from '#kernel';
-import type { CommandDefinition } from '../definition.ts';
+import { refuse, streamOf } from '#kernel';
+import type { CommandDefinition, Context } from '../definition.ts';
 import { flag } from '../payload.ts';
 import { subscriptionFold } from './subscriptions.ts';
 
@@ -14,23 +14,33 @@ const replay: CommandDefinition<DeliveryState, ReplayDelivery, DeliveryEvent> = 
   gates: () => ['ReplayWebhookDelivery'],
   // A delivery id never comes back, so the id itself is the incarnation.
   incarnation: (state) => (state.status === 'NONE' ? 'NONE' : state.eventStream),
-  prepare: async ({ request, resourceId, world, aggregates }, { state }) => {
-    const subscriptionId = state.status === 'NONE' ? undefined : state.subscriptionId;
-    const subscription = subscriptionId === undefined ? undefined : (await aggregates.load(streamOf('webhooksubscription', request.site, subscriptionId), subscriptionFold)).state;
-    const exists = subscription !== undefined && subscription.status !== 'NONE';
+  prepare: async (context, { state }) => {
+    const { request, resourceId, world } = context;
+    if (await isDropped(context, state)) return refuse('not-found', `There is no webhook delivery ${resourceId} in this tenant and environment.`);
     return {
       webhookDeliveryId: resourceId,
       resetAttempts: flag(request.payload, 'resetAttempts'),
       includeDelivered: flag(request.payload, 'includeDelivered'),
       inFlight: world.isInFlight(resourceId),
-      subscription: {
-        status: subscription?.status ?? 'NONE',
-        incarnation: exists ? subscription.incarnation : null,
-        lastDeletedAt: exists ? subscription.lastDeletedPosition : null,
-      },
+      subscription: state.status === 'NONE' ? nobody : await subscriptionOf(context, state.subscriptionId),
     };
   },
   decide: decideReplay,
 };
+
+type Subscription = ReplayDelivery['subscription'];
+
+const nobody: Subscription = { status: 'NONE', incarnation: null, lastDeletedAt: null };
+
+async function subscriptionOf({ aggregates, request }: Context, id: string): Promise<Subscription> {
+  const { state } = await aggregates.load(streamOf('webhooksubscription', request.site, id), subscriptionFold);
+  return state.status === 'NONE' ? nobody : { status: state.status, incarnation: state.incarnation, lastDeletedAt: state.lastDeletedPosition };
+}
+
+/** Younger than this it can't have been dropped, and the read model that knows may be behind. */
+const alwaysKeptMs = 24 * 60 * 60 * 1000;
+
+const isDropped = async ({ request, resourceId, world, nowMs }: Context, state: DeliveryState): Promise<boolean> =>
+  state.status !== 'NONE' && nowMs - state.updatedAtMs > alwaysKeptMs && !(await world.isKept(request.site, resourceId));
 
 export const deliveryCommands = [replay] as const;
