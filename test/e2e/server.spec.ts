@@ -5,7 +5,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+
+// Processes start slowly on a busy machine.
+jest.setTimeout(60_000);
 
 const main = fileURLToPath(new URL('../../dist/apps/server/main.js', import.meta.url));
 const environmentOf = (environment: Record<string, string>): Record<string, string> => ({ PATH: process.env['PATH'] ?? '', KF_PORT: '0', KF_DATA_DIR: folder, ...environment });
@@ -75,6 +78,13 @@ describe('the server as a process', () => {
     const { code, said } = failing({});
     expect(code).toBe(1);
     expect(said).toContain('in use by another process');
+  });
+
+  it('does not start on a port that is taken', async () => {
+    const { url } = await starting();
+    const { code, said } = failing({ KF_PORT: new URL(url).port, KF_DATA_DIR: join(folder, 'other') });
+    expect(code).toBe(1);
+    expect(said).toContain('EADDRINUSE');
   });
 
   it('does not start without the master key of its log', async () => {

@@ -3,12 +3,15 @@ import { createServer as createHttpServer, type IncomingHttpHeaders, type Server
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { readServerConfig } from '#config';
 import { createLog } from '#telemetry';
 import { createServer, type Server } from '../../apps/server/server.ts';
 import { systemClock, systemIds } from '../../apps/server/system.ts';
+
+// Each test waits for what it has caused, however long a busy machine takes.
+jest.setTimeout(60_000);
 
 interface Received {
   readonly headers: IncomingHttpHeaders;
