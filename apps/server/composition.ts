@@ -9,7 +9,7 @@ import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
 import { type AnySaga, createFanOut, createSagaRunner, type FanOut, type SagaRunner } from '#sagas';
-import { createSecretVault, loadMasterKeys } from '#secret-vault';
+import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
@@ -118,6 +118,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
     start: () => {
       readModels.start();
       roles.start();
+      if (masterKeys.previous !== null) void sealAnew(vault, log);
     },
     announceStop: () => {
       facts.stopping = true;
@@ -127,6 +128,18 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
       await closeAll(opened);
     },
   };
+}
+
+/** What KF_MASTER_KEY_PREVIOUS is set for: when this says that everything is sealed under the new key, the old one can go. */
+async function sealAnew(vault: VaultKeeping, log: Log): Promise<void> {
+  try {
+    const { rewrapped, unchanged, unreadable } = await vault.rewrap();
+    if (unreadable.length === 0) log.info({ rewrapped, unchanged }, 'every secret is sealed under the current master key');
+    else log.error({ alarm: 'secrets-unreadable', rewrapped, unchanged, unreadable }, 'alarm');
+  } catch (error) {
+    // It goes on where it stopped at the next start; until then the previous key is still needed.
+    log.error({ alarm: 'rewrap-unfinished', err: error }, 'alarm');
+  }
 }
 
 interface Parts {
