@@ -76,7 +76,21 @@ describe('an attempt', () => {
     expect(outcomeOf(world, id)).toMatchObject({ attempt: 1, status: 503, error: null, subscriptionRevision: 1, secretVersionIds: ['alpha-1'], transcriptSha256: sha256Hex(JSON.stringify(transcript)) });
     const types = world.log.events.map(({ type }) => type);
     expect(types.indexOf('WebhookTranscriptsRecorded')).toBeLessThan(types.indexOf('WebhookDeliveryAttemptFailed'));
-    expect(world.log.events.find(({ type }) => type === 'WebhookTranscriptsRecorded')?.stream).toMatch(/^transcript-20261121\.[0-9a-f-]+$/);
+    expect(world.log.events.find(({ type }) => type === 'WebhookTranscriptsRecorded')?.stream).toBe('transcript-20261121.0');
+  });
+
+  it('has its transcript in the stream of its day, which a restart goes on with', async () => {
+    const world = await started();
+    const transcriptStreams = (): string[] => world.log.events.filter(({ stream }) => stream.startsWith('transcript-')).map(({ stream, revision }) => `${stream}@${revision}`);
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    await world.dispatcher?.stop({ graceMs: secondMs });
+    await world.start();
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(24 * hourMs);
+    await world.publish('e3', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(transcriptStreams()).toEqual(['transcript-20261121.0@0', 'transcript-20261121.0@1', 'transcript-20261122.0@0']);
   });
 
   it('is recorded with flat metadata that says whose it is and what caused it', async () => {
