@@ -1,0 +1,227 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readServerConfig } from '#config';
+import { limits } from '#contracts';
+import { Webhook } from 'standardwebhooks';
+import { parse } from 'yaml';
+import { kf } from '../support/kf.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
+const readme = textOf('README.md');
+
+/** The shell blocks that are marked so, in their order. */
+const blocks = (mark: string): readonly string[] => [...readme.matchAll(new RegExp(`^\`\`\`sh ${mark}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, text = '']) => text);
+
+/** The text between a heading and the next one of its rank. */
+const section = (heading: string): string => readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+
+const startWithinMs = 60_000;
+/** Several times what it takes alone: other tests run beside it. */
+const tourWithinMs = 120_000;
+
+interface Shell {
+  readonly child: ChildProcess;
+  /** What it has written, on both streams. */
+  said(): string;
+}
+
+/** What a person types into bash, in a process group of its own. */
+function bash(script: string, cwd: string, variables: Readonly<Record<string, string>>): Shell {
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...variables }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { child, said: () => Buffer.concat(chunks).toString() };
+}
+
+/** Ends a shell with everything it has started. */
+async function end(shell: Shell | undefined): Promise<void> {
+  if (shell?.child.pid === undefined) return;
+  const { child } = shell;
+  try {
+    process.kill(-shell.child.pid, 'SIGTERM');
+  } catch (error) {
+    // Everything in it has ended by itself.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
+async function freePorts(count: number): Promise<readonly string[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => String((server.address() as AddressInfo).port));
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+async function until(holds: () => boolean, shell: Shell): Promise<void> {
+  const { child } = shell;
+  for (const deadline = performance.now() + startWithinMs; !holds(); await delay(50)) {
+    if (child.exitCode !== null || performance.now() > deadline) throw new Error(`it did not come to that:\n${shell.said()}`);
+  }
+}
+
+describe('the tour of the README, word for word but for the ports', () => {
+  let folder: string;
+  let server: Shell | undefined;
+  let tour: Shell;
+  let curls: Shell;
+  let exitCode: number | null;
+  let received: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'countersign-readme-'));
+    // A checkout whose data folder is its own.
+    for (const name of ['package.json', '.npmrc', 'bin', 'scripts', 'node_modules']) await symlink(join(root, name), join(folder, name));
+    const [port = '', receiverPort = ''] = await freePorts(2);
+    const own = (text: string): string => text.replaceAll(':8080', `:${port}`).replaceAll(':3000', `:${receiverPort}`).replaceAll('listen(3000', `listen(${receiverPort}`);
+    const started = (server = bash(blocks('tour server').map(own).join(''), folder, { KF_PORT: port }));
+    await until(() => started.said().includes(`listens on http://127.0.0.1:${port}`), started);
+    tour = bash(blocks('tour').map(own).join(''), folder, { KF_SERVER: `http://127.0.0.1:${port}` });
+    const giveUp = setTimeout(() => void end(tour), tourWithinMs);
+    [exitCode] = (await once(tour.child, 'exit')) as [number | null];
+    clearTimeout(giveUp);
+    curls = bash(blocks('http').map(own).join(''), folder, {});
+    await once(curls.child, 'exit');
+    received = readFileSync(join(folder, 'data', 'received.log'), 'utf8');
+  }, startWithinMs + tourWithinMs);
+
+  afterAll(async () => {
+    await end(server);
+    await rm(folder, { recursive: true });
+  }, 40_000);
+
+  it('ends well', () => expect({ exitCode, said: exitCode === 0 ? '' : tour.said() }).toEqual({ exitCode: 0, said: '' }));
+
+  it('gets refused what must be refused, and nothing else', () => {
+    expect(tour.said().match(/^refused: .*$/gm)).toEqual(['refused: that id belongs to another event', 'refused: it needs an approval', 'refused: nobody grants what they asked for']);
+    expect([...tour.said().matchAll(/^error: .*\((.*), \d+\)$/gm)].map(([, slug]) => slug)).toEqual(['idempotency-key-reused', 'approval-required', 'approver-conflict']);
+  });
+
+  it('shows each secret once: of the subscription and of the rotation to variables, never on the terminal', () => {
+    expect(tour.said()).not.toContain('whsec_');
+    expect(tour.said()).toContain('"secret":null');
+  });
+
+  it('brings every event to the receiver that it must reach, each with a signature that verifies', () => {
+    expect([...received.matchAll(/^verified (\S+) /gm)].map(([, id]) => id)).toEqual(['ord-1', 'ord-3', 'ord-4', 'ord-5']);
+    expect(received).toContain('"data":{"id":9007199254740993,"total":1.0}');
+  });
+
+  it('shows deliveries, a transcript, the dead letter, the used approval, the status and the metrics', () => {
+    expect(tour.said()).toContain('"eventId":"ord-2"');
+    expect(tour.said()).toMatch(/"eventId":"ord-2".*"deliveries":\[\]/);
+    expect(tour.said()).toContain('"transcripts":[{"attempt":1');
+    expect(tour.said()).toMatch(/"eventId":"ord-5".*"status":"DEAD_LETTERED"/);
+    expect(tour.said()).toMatch(/^Status +CONSUMED$/m);
+    expect(tour.said()).toMatch(/^Status +READY$/m);
+    expect(tour.said()).toMatch(/^countersign_delivery_attempts_total\{outcome="dead_lettered"\} 1$/m);
+  });
+
+  it('and its examples of HTTP do what they should', () => {
+    expect(curls.said()).not.toContain('/problems/');
+    expect(curls.child.exitCode).toBe(0);
+    for (const part of ['"commandType":"UpsertWebhookSubscription"', '"commandType":"DeleteWebhookSubscription"', '"eventId":"inv-1","status":"ACCEPTED"', '"nextCursor":null']) expect(curls.said()).toContain(part);
+  });
+});
+
+describe('the reference of the README', () => {
+  const tableRows = (text: string): readonly (readonly string[])[] =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith('| '))
+      .map((line) => line.replaceAll('\\|', '\u0000').split('|').slice(1, -1).map((cell) => cell.trim().replaceAll('\u0000', '|')));
+  const codes = (cell: string): readonly string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
+
+  it('names every script of package.json', () => {
+    const { scripts } = JSON.parse(textOf('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
+    const named = codes(section('Commands of the checkout')).flatMap((code) => /^npm (?:run )?(\w+)/.exec(code)?.[1] ?? []);
+    expect(Object.keys(scripts).filter((name) => !named.includes(name))).toEqual([]);
+    expect(named.filter((name) => !Object.hasOwn(scripts, name) && name !== 'ci')).toEqual([]);
+  });
+
+  it('names every variable of the server, and none that it does not know', () => {
+    const named = tableRows(section('Configuration')).flatMap(([first = '']) => codes(first).filter((code) => /^KF_[A-Z_]+$/.test(code)));
+    expect(() => readServerConfig(Object.fromEntries(named.map((name) => [name, ''])))).not.toThrow();
+    const known = new Set([...textOf('libs/config/server.ts').matchAll(/'(KF_[A-Z_]+)'/g)].map(([, name = '']) => name));
+    expect([...known].filter((name) => !section('Configuration').includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('names verbs and flags that kf has, and every verb', async () => {
+    const rows = tableRows(section('kf')).filter(([verb = '']) => verb.startsWith('`kf '));
+    const helps = await Promise.all(rows.flatMap(([verb = '', flags = '']) => codes(verb).map(async (line) => ({ line, flags: flags.match(/--[a-z-]+/g) ?? [], help: await kf([...line.split(' ').slice(1), '--help']) }))));
+    expect(helps.filter(({ help }) => help.code !== 0).map(({ line }) => line)).toEqual([]);
+    expect(helps.flatMap(({ line, flags, help }) => flags.filter((flag) => !new RegExp(`${flag}\\b`).test(help.out)).map((flag) => `${line} ${flag}`))).toEqual([]);
+    expect((await verbsOf([])).filter((verb) => !helps.some(({ line }) => line === `kf ${verb}`))).toEqual([]);
+  });
+
+  it('names every route of openapi.yaml, and no other', () => {
+    const { paths } = parse(textOf('openapi.yaml')) as { readonly paths: Readonly<Record<string, object>> };
+    const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/^\/api\/commands\/[A-Z]\w+$/, '/api/commands/{commandType}')}`));
+    const named = tableRows(section('HTTP')).flatMap(([route = '']) => codes(route).filter((code) => /^(GET|POST) \//.test(code)));
+    expect([...new Set(named)].sort()).toEqual([...new Set(routes)].sort());
+  });
+
+  it('shows receivers a check that takes what is signed, and nothing else', async () => {
+    const source = /^```js\n(.*?)^```$/ms.exec(section('For receivers'))?.[1] ?? '';
+    const { verify } = (await import(`data:text/javascript,${encodeURIComponent(source)}`)) as { readonly verify: (secret: string, headers: object, body: string) => void };
+    const [secret, other] = [1, 2].map((fill) => `whsec_${Buffer.alloc(32, fill).toString('base64')}`) as [string, string];
+    const signedAt = (date: Date, by = secret): object => ({ 'webhook-id': 'dlv_1', 'webhook-timestamp': String(Math.floor(date.getTime() / 1_000)), 'webhook-signature': `v1,AAAA ${new Webhook(by).sign('dlv_1', date, '{"a":1}')}` });
+    expect(() => verify(secret, signedAt(new Date()), '{"a":1}')).not.toThrow();
+    expect(() => verify(secret, signedAt(new Date()), '{"a":2}')).toThrow('not signed');
+    expect(() => verify(secret, signedAt(new Date(), other), '{"a":1}')).toThrow('not signed');
+    expect(() => verify(secret, signedAt(new Date(Date.now() - 600_000)), '{"a":1}')).toThrow('too old');
+    expect(() => verify(secret, { ...signedAt(new Date()), 'webhook-timestamp': 'soon' }, '{"a":1}')).toThrow('too old');
+  });
+
+  it('says the limits that the code has', () => {
+    const said = section('Limits');
+    for (const text of [`${limits.eventDataBytes / 1_024} KiB`, `${limits.requestBodyBytes / 1_024 ** 2} MiB`, limits.eventsPerRequest.toLocaleString('en'), `at most ${limits.pageSize}`]) expect(said).toContain(text);
+  });
+
+  it('links to files that are there', () => {
+    const links = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md'].flatMap((file) => [...textOf(file).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link));
+    expect(links.length).toBeGreaterThan(0);
+    expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
+  });
+});
+
+describe('ARCHITECTURE.md', () => {
+  it('names files and folders that are there', () => {
+    const paths = [...textOf('ARCHITECTURE.md').matchAll(/`((?:apps|libs|test|docs|bench)\/[\w./-]+)`/g)].map(([, path = '']) => path);
+    expect(paths.length).toBeGreaterThan(40);
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  it('names every lib and every category of streams', () => {
+    const text = textOf('ARCHITECTURE.md');
+    const libs = readdirSync(join(root, 'libs'));
+    const categories = [...(textOf('libs/kernel/streams.ts').split('export type Category =')[1]?.split(';')[0] ?? '').matchAll(/'(\w+)'/g)].map(([, name = '']) => name);
+    expect(libs.filter((lib) => !text.includes(`\`${lib}\``))).toEqual([]);
+    expect(categories.filter((category) => !text.includes(`\`${category}\``))).toEqual([]);
+  });
+});
+
+/** Every verb, as the helps of the groups list them. */
+async function verbsOf(group: readonly string[]): Promise<readonly string[]> {
+  const { out } = await kf([...group, '--help']);
+  const list = out.split('\nCommands:\n')[1]?.split('\n\n')[0] ?? '';
+  const names = [...list.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help');
+  const below = await Promise.all(names.map((name) => verbsOf([...group, name])));
+  return names.flatMap((name, index) => (below[index]?.length === 0 ? [[...group, name].join(' ')] : (below[index] ?? [])));
+}
