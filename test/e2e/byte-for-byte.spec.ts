@@ -19,7 +19,8 @@ let api: Api;
 let terminal: Terminal;
 
 beforeAll(async () => {
-  [installation, inbox] = await Promise.all([Installation.start(), Inbox.start()]);
+  inbox = await Inbox.start();
+  installation = await Installation.start();
   api = installation.root;
   terminal = new Terminal({ KF_SERVER: installation.url, KF_API_KEY: installation.server.rootKey });
 }, 60_000);

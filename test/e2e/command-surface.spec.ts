@@ -19,7 +19,8 @@ let sam: Terminal;
 let kim: Terminal;
 
 beforeAll(async () => {
-  [installation, inbox] = await Promise.all([Installation.start({ KF_RETRY_SCHEDULE: '0s,50ms' }), Inbox.start()]);
+  inbox = await Inbox.start();
+  installation = await Installation.start({ KF_RETRY_SCHEDULE: '0s,50ms' });
   api = installation.root;
   sam = new Terminal({ KF_SERVER: installation.url, KF_DATA_DIR: installation.dataDir });
   kim = new Terminal({ KF_SERVER: installation.url, KF_API_KEY: (await api.person('usr_kim')).text });

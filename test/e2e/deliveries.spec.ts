@@ -11,7 +11,8 @@ let inbox: Inbox;
 let api: Api;
 
 beforeAll(async () => {
-  [installation, inbox] = await Promise.all([Installation.start({ KF_RETRY_SCHEDULE: '0s,200ms,300ms' }), Inbox.start()]);
+  inbox = await Inbox.start();
+  installation = await Installation.start({ KF_RETRY_SCHEDULE: '0s,200ms,300ms' });
   api = installation.root;
 }, 60_000);
 afterAll(async () => {

@@ -34,7 +34,8 @@ describe('fifty requests at once with one idempotency key', () => {
   let published: readonly Answer[];
 
   beforeAll(async () => {
-    [installation, inbox] = await Promise.all([Installation.start(), Inbox.start()]);
+    inbox = await Inbox.start();
+    installation = await Installation.start();
     api = installation.root;
     const send = (type: string, payload: (index: number) => object, options: CommandOptions): Promise<Answer[]> => Promise.all(fifty.map((index) => api.command(type, payload(index), options)));
 

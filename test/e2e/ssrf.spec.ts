@@ -28,7 +28,8 @@ describe('a server that allows no targets', () => {
   let api: Api;
 
   beforeAll(async () => {
-    [installation, canary] = await Promise.all([Installation.start(nothingAllowed), startTcpReceiver(() => undefined)]);
+    canary = await startTcpReceiver(() => undefined);
+    installation = await Installation.start(nothingAllowed);
     api = installation.root;
   }, 60_000);
   afterAll(async () => {
@@ -76,7 +77,8 @@ describe('a subscription from the time when loopback was allowed', () => {
   let inbox: Inbox;
 
   beforeAll(async () => {
-    [installation, inbox] = await Promise.all([Installation.start({ KF_RETRY_SCHEDULE: '0s' }), Inbox.start()]);
+    inbox = await Inbox.start();
+    installation = await Installation.start({ KF_RETRY_SCHEDULE: '0s' });
   }, 60_000);
   afterAll(async () => {
     await inbox?.close();
@@ -109,7 +111,9 @@ describe('a receiver that redirects', () => {
   let canary: Receiver;
 
   beforeAll(async () => {
-    [installation, inbox, canary] = await Promise.all([Installation.start({ KF_RETRY_SCHEDULE: '0s,50ms' }), Inbox.start(), startTcpReceiver(() => undefined)]);
+    inbox = await Inbox.start();
+    canary = await startTcpReceiver(() => undefined);
+    installation = await Installation.start({ KF_RETRY_SCHEDULE: '0s,50ms' });
   }, 60_000);
   afterAll(async () => {
     await Promise.all([inbox?.close(), canary?.close()]);
