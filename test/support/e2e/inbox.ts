@@ -46,6 +46,11 @@ export class Inbox {
     return this.#boxes.get(`/${box}`) ?? [];
   }
 
+  /** Everything in all boxes. */
+  all(): readonly Delivered[] {
+    return [...this.#boxes.values()].flat();
+  }
+
   /** Everything in a box as soon as there are so many. */
   arrived(box: string, count: number, withinMs?: number): Promise<readonly Delivered[]> {
     return eventually(`${count} requests to ${box}`, () => (this.in(box).length >= count ? this.in(box) : undefined), withinMs);
