@@ -29,8 +29,13 @@ function refuseToStart(lines: readonly string[], exitCode: number): never {
 /** What stands in the way, in one line; the rest is for the log. */
 function explain(error: unknown, log: Log): never {
   log.fatal({ err: error }, 'the server did not start');
-  const message = error instanceof Error ? error.message : String(error);
-  refuseToStart([`Countersign did not start: ${message}`], error instanceof AllowedTargetMalformed ? usageError : failure);
+  refuseToStart([`Countersign did not start: ${messageOf(error)}`], error instanceof AllowedTargetMalformed ? usageError : failure);
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const taken = 'code' in error && error.code === 'EADDRINUSE';
+  return taken ? `something else listens on port ${config.port} of ${config.host} already; KF_PORT takes another one` : error.message;
 }
 
 function versionOf(packageFile: string | undefined): string {

@@ -1,4 +1,4 @@
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
 import type { ServerConfig } from '#config';
 
 interface Facts {
@@ -10,7 +10,9 @@ interface Facts {
 
 /** What a person sees first: where it listens, where the root key is (never the key), and what to try. */
 export function welcome({ url, rootKeyFile, version, config }: Facts): string {
-  const kf = config.port === 8080 ? 'npx kf' : `npx kf --server ${url}`;
+  // Where the CLI looks for the root key by itself.
+  const elsewhere = rootKeyFile === null || config.dataDir === resolve('data') ? '' : `KF_DATA_DIR=${quoted(shorter(config.dataDir))} `;
+  const kf = `${elsewhere}npx kf${config.port === 8080 ? '' : ` --server ${url}`}`;
   const who = '--tenant acme --actor-type USER --actor-id me';
   return [
     `Countersign ${version} listens on ${url}`,
@@ -32,5 +34,7 @@ export function welcome({ url, rootKeyFile, version, config }: Facts): string {
 
 const shorter = (path: string): string => {
   const here = relative('', path);
-  return here.startsWith('..') ? path : here;
+  return here.startsWith('..') ? path : here || '.';
 };
+
+const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
