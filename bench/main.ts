@@ -40,12 +40,18 @@ function optionsOrUsage(): Options {
   }
 }
 
+const howToRead = ({ isShort }: Options): string =>
+  [
+    'CPU is that of all threads of the measured process; a commit is one transaction of the log and one fsync. Only the shares, taken back to back, travel to other machines.',
+    ...(isShort ? ['This was a short run: the code was not yet compiled and the caches were empty, so its figures say only that everything works.'] : []),
+  ].join('\n');
+
 const options = optionsOrUsage();
 const folder = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
 try {
   const facts = machineFacts(folder);
   const figures = await figuresOf({ folder, profileDir: options.profileDir }, options);
-  process.stdout.write(`${facts.join('\n')}\n${tableOf(figures)}\n`);
+  process.stdout.write(`${facts.join('\n')}\n${tableOf(figures)}\n${howToRead(options)}\n`);
 } finally {
   await rm(folder, { recursive: true });
 }

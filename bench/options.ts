@@ -22,6 +22,7 @@ const smoke: Size = { subscriptions: 50, commands: 200, rotations: 20, publicati
 export interface Options {
   readonly names: readonly ScenarioName[];
   readonly size: Size;
+  readonly isShort: boolean;
   /** Where the servers under test leave CPU profiles when they end; null: they make none. */
   readonly profileDir: string | null;
 }
@@ -30,7 +31,8 @@ export interface Options {
 export function readOptions(args: readonly string[]): Options {
   const { values } = parseArgs({ args: [...args], options: { only: { type: 'string', multiple: true }, smoke: { type: 'boolean' }, profile: { type: 'string' } } });
   const names = values.only?.map(scenario) ?? scenarioNames;
-  return { names, size: values.smoke === true ? smoke : full, profileDir: values.profile ?? null };
+  const isShort = values.smoke === true;
+  return { names, size: isShort ? smoke : full, isShort, profileDir: values.profile ?? null };
 }
 
 function scenario(text: string): ScenarioName {
