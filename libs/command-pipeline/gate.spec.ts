@@ -291,6 +291,16 @@ describe('RequestApproval', () => {
   it('is refused for a command that can\'t be gated', async () => {
     expect(await at.refused('RequestApproval', { commandType: 'PublishEvent', resourceId: 'x', expiresOn: inHours(1) })).toBe('validation-failed');
   });
+
+  it.each([
+    ['SetApprovalPolicy', 'orders'],
+    ['SetApprovalPolicy', 'pausewebhooksubscription'],
+    ['SetApprovalPolicy', 'PublishEvent'],
+    [rotation, 'Whs'],
+  ])('for %s is refused for a resource that such a command never changes (%s)', async (commandType, resourceId) => {
+    expect(await at.send('RequestApproval', { commandType, resourceId, expiresOn: inHours(1) })).toMatchObject({ refused: 'validation-failed', members: { errors: [{ path: 'payload.resourceId' }] } });
+    expect(await at.events('CommandClaimed')).toHaveLength(1);
+  });
 });
 
 describe('an approval bound to the payload', () => {

@@ -1,5 +1,5 @@
 import { type ApprovalBinding, type ApprovalCommand, type ApprovalEvent, type ApprovalState, type BoundNow, decideApproval, type GateableCommand, isGateable, statusNow, type Voter } from '#approvals';
-import { type Actor, canonicalJson, isRefusal, type JsonObject, type Principal, refuse, type Refusal, samePrincipal, type Site, streamOf } from '#kernel';
+import { type Actor, canonicalJson, isName, isRefusal, type JsonObject, type Principal, refuse, type Refusal, samePrincipal, type Site, streamOf } from '#kernel';
 import type { Aggregates, Loaded } from '../aggregate.ts';
 import { boundNow } from '../bound-now.ts';
 import { actionDigest, boundPayload } from '../bound-payload.ts';
@@ -103,6 +103,8 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
   const commandType = text(payload, 'commandType');
   const resourceId = text(payload, 'resourceId');
   if (!isGateable(commandType)) return invalid('payload.commandType', `${commandType} can't be gated, so no approval is given for it.`);
+  const misnamed = commandType === 'SetApprovalPolicy' ? !isGateable(resourceId) : !isName(resourceId);
+  if (misnamed) return invalid('payload.resourceId', `${commandType} never changes a resource of the id ${resourceId}.`);
   const { policy, version } = (await loadPolicy(aggregates, site, commandType)).state;
   const definition = gateable(commandType);
   const shown = payload['payload'];
