@@ -13,7 +13,7 @@ import {
   type PolicyState,
 } from '#approvals';
 import { type JsonObject, type Position, type Refusal, refuse, samePrincipal, sha256Hex, canonicalJson, formatInstant, type Site, streamOf } from '#kernel';
-import type { Aggregates, Fold, Loaded } from './aggregate.ts';
+import type { Aggregates, ApprovalEnd, Fold, Loaded } from './aggregate.ts';
 import { actionDigest, boundPayload } from './bound-payload.ts';
 import type { CommandRequest } from './port.ts';
 import type { World } from './world.ts';
@@ -102,14 +102,15 @@ async function judge(aggregates: Aggregates, gate: GateCase, binding: ApprovalBi
   const { state: approval } = await loadApproval(aggregates, gate.request.site, approvalId);
   if (approval.status === 'NONE') return undefined;
   const end = gate.loaded.endedApprovals.get(approvalId);
-  const ended = end === undefined ? [] : [endedRefusal(approvalId, end)];
-  return { approvalId, approval, unmet: [...ended, ...judgeUse(approval, { approvalId, actor: gate.request.actor, binding, nowMs: gate.nowMs })] };
+  return { approvalId, approval, unmet: [...endedOnResource(approvalId, approval.status, end), ...judgeUse(approval, { approvalId, actor: gate.request.actor, binding, nowMs: gate.nowMs })] };
 }
 
-const endedRefusal = (approvalId: string, end: { readonly usedBy: string } | 'fenced'): Refusal =>
-  end === 'fenced'
-    ? refuse('approval-revoked', `Approval ${approvalId} was revoked or withdrawn.`, { approvalId })
-    : refuse('approval-already-used', `Approval ${approvalId} was used by command ${end.usedBy}.`, { commandId: end.usedBy });
+/** What the resource says of an approval that has ended, where the approval's own stream does not say it. */
+function endedOnResource(approvalId: string, status: Approval['status'], end: ApprovalEnd | undefined): readonly Refusal[] {
+  if (end === undefined) return [];
+  if (end === 'fenced') return status === 'APPROVED' ? [refuse('approval-revoked', `Approval ${approvalId} was revoked or withdrawn.`, { approvalId })] : [];
+  return status === 'CONSUMED' ? [] : [refuse('approval-already-used', `Approval ${approvalId} was used by command ${end.usedBy}.`, { commandId: end.usedBy })];
+}
 
 /** The most telling condition of the named approval, or of the caller's own open request; else that one is required. Always with all that is unmet. */
 function refuseUse(gate: GateCase, payload: JsonObject, judged: readonly Judged[], policy: PolicyState): Refusal {
@@ -137,12 +138,14 @@ const candidate = ({ approvalId, approval, unmet }: Judged): object => ({
   unmet: unmet.map(({ refused }) => refused),
 });
 
-/** A day is what the template proposes; the policy may allow less. */
+/** A day is what the template proposes; the policy may allow less, or ask for more. */
 const proposedTtlSeconds = 24 * 60 * 60;
+
+const ttlSecondsOf = ({ minTtlSeconds, maxTtlSeconds }: PolicyState['policy']): number => (minTtlSeconds < proposedTtlSeconds ? Math.min(proposedTtlSeconds, maxTtlSeconds) : maxTtlSeconds);
 
 /** A body that `POST /api/commands/RequestApproval` takes as it is. */
 function requestTemplate({ request, commandType, resourceId, nowMs }: GateCase, payload: JsonObject, { policy }: PolicyState): object {
-  const expiresOn = formatInstant(nowMs + Math.min(proposedTtlSeconds, policy.maxTtlSeconds) * 1000);
+  const expiresOn = formatInstant(nowMs + ttlSecondsOf(policy) * 1000);
   return {
     tenant: request.site.tenant,
     environment: request.site.environment,
