@@ -293,6 +293,10 @@ describe('RequestApproval', () => {
     expect(second).toMatchObject({ outcome: 'NO_CHANGE', resourceId: first.resourceId });
     const other = await ask({ expiresOn: '2026-11-22T12:00:00Z' }, { actor: lee, caller: boundKey(lee) });
     expect(other.resourceId).not.toBe(first.resourceId);
+    // Approvers are shown the payload, also where it is not bound.
+    const shown = await ask({ expiresOn: '2026-11-22T12:00:00Z', payload: { graceSeconds: 0 } });
+    expect(shown).toMatchObject({ outcome: 'APPLIED' });
+    expect(await ask({ expiresOn: '2026-11-22T12:00:00Z', payload: { graceSeconds: 0 } })).toMatchObject({ outcome: 'NO_CHANGE', resourceId: shown.resourceId });
   });
 
   it('meets itself when the answer was lost', async () => {
@@ -349,6 +353,13 @@ describe('an approval bound to the payload', () => {
     const everything = JSON.stringify([refusal, dryRun, answer, await at.events()]);
     expect(everything).not.toContain(imported);
     expect(everything).not.toContain(imported.slice('whsec_'.length));
+  });
+
+  it('keeps no imported secret of a payload wherever it stands in it, and is good for that payload', async () => {
+    const hidden = { other: [{ signingSecretRef: 'whsec_nested' }], signingSecretRef: ' whsec_after-a-blank' };
+    const approval = await ask({ payload: hidden });
+    expect((await at.events('ApprovalRequested')).map(({ data }) => data).join()).not.toContain('whsec_');
+    expect(await ask({ payload: hidden })).toMatchObject({ outcome: 'NO_CHANGE', resourceId: approval.resourceId });
   });
 
   it('does not let an upsert smuggle a pause past the gate of Pause', async () => {

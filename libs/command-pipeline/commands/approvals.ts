@@ -57,7 +57,7 @@ function requestApproval(gateable: Gateable): ApprovalDefinition {
       const { commandType, resourceId } = wanted.binding;
       for (const approvalId of await world.approvals.openRequests(site, commandType, resourceId, actor)) {
         const { state } = await loadApproval(aggregates, site, approvalId);
-        if (isSameRequest(state, wanted.binding, request.payload, actor, nowMs)) return approvalId;
+        if (isSameRequest(state, wanted, request.payload, actor, nowMs)) return approvalId;
       }
       return undefined;
     },
@@ -127,12 +127,12 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
 
 const invalid = (path: string, message: string): Refusal => refuse('validation-failed', message, { errors: [{ path, message }] });
 
-/** Identical: the same binding, times and reason, by the same requester on behalf of the same people, and still open. */
-function isSameRequest(state: ApprovalState, wanted: ApprovalBinding, payload: JsonObject, actor: Actor, nowMs: number): boolean {
-  if (state.status === 'NONE' || statusNow(state, wanted, nowMs) !== 'PENDING') return false;
-  const asked = { ...timesOf(payload), reason: textOr(payload, 'reason', null), behalf: actor.onBehalfOf ?? [], ...wanted };
+/** Identical: the same binding, shown payload, times and reason, by the same requester on behalf of the same people, and still open. */
+function isSameRequest(state: ApprovalState, { binding, payload: kept }: Wanted, payload: JsonObject, actor: Actor, nowMs: number): boolean {
+  if (state.status === 'NONE' || statusNow(state, binding, nowMs) !== 'PENDING') return false;
+  const asked = { ...timesOf(payload), reason: textOr(payload, 'reason', null), behalf: actor.onBehalfOf ?? [], payload: kept, ...binding };
   const { dueOnMs, expiresOnMs, reason, onBehalfOf: behalf } = state;
-  return samePrincipal(state.requester, actor) && canonicalJson(asked as unknown as JsonObject) === canonicalJson({ dueOnMs, expiresOnMs, reason, behalf, ...state.binding } as unknown as JsonObject);
+  return samePrincipal(state.requester, actor) && canonicalJson(asked as unknown as JsonObject) === canonicalJson({ dueOnMs, expiresOnMs, reason, behalf, payload: state.payload, ...state.binding } as unknown as JsonObject);
 }
 
 /** Everybody who may not decide: the requester, all it acts for, the owner of its key, and the owners of machines among them. */
