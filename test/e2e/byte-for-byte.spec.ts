@@ -2,12 +2,14 @@ import { createHmac } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { Api, demo, kim } from '../support/e2e/api.ts';
 import { type Delivered, Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { Terminal } from '../support/e2e/terminal.ts';
+
+jest.setTimeout(30_000);
 
 const data = '{"id":9007199254740993,"x":1.0}';
 /** What no JSON printer would print: blanks, an escaped letter, an exponent, a repeated name, characters outside the first plane. */

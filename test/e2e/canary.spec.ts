@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readServerConfig } from '#config';
 import { createLog } from '#telemetry';
 import { createServer, type Server } from '../../apps/server/server.ts';
@@ -15,6 +15,8 @@ import { Installation } from '../support/e2e/installation.ts';
 import { type ShiftedClock, shiftedClock } from '../support/e2e/shifted-clock.ts';
 import { readStoredLog } from '../support/e2e/stored-log.ts';
 import { Terminal } from '../support/e2e/terminal.ts';
+
+jest.setTimeout(30_000);
 
 const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();

@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type Api, type Body, demo } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { type Run, Terminal } from '../support/e2e/terminal.ts';
+
+jest.setTimeout(30_000);
 
 const who = '--tenant tnt_demo --actor-type USER --actor-id usr_sam';
 const other = '--tenant tnt_demo --actor-type USER --actor-id usr_kim';

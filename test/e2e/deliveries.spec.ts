@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { DeliveryDto } from '#contracts';
 import { type Api, demo, slugOf } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox, type Reply, type Replies } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { Terminal } from '../support/e2e/terminal.ts';
+
+jest.setTimeout(30_000);
 
 let installation: Installation;
 let inbox: Inbox;

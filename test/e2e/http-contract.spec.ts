@@ -1,9 +1,11 @@
 import { request } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type Answer, type Api, type Asked, demo, kim, sam, slugOf } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
+
+jest.setTimeout(30_000);
 
 let installation: Installation;
 let inbox: Inbox;

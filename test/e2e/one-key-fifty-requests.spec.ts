@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { RecordedEvent } from '#kernel';
 import { type Answer, Api, type CommandOptions, demo, sam, slugOf } from '../support/e2e/api.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { readStoredLog } from '../support/e2e/stored-log.ts';
+
+jest.setTimeout(30_000);
 
 const fifty = Array.from({ length: 50 }, (_, index) => index);
 const target = 'https://127.0.0.1:9/never';

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type Api, demo, slugOf } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { type Receiver, startTcpReceiver } from '../support/webhook-receivers.ts';
+
+jest.setTimeout(30_000);
 
 const nothingAllowed = { KF_ALLOW_TARGETS: '', KF_RETRY_SCHEDULE: '0s,100ms' };
 const settings = { eventPattern: 'a.b', signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
