@@ -484,6 +484,22 @@ describe('delete', () => {
     expect(world.delivery(id).status).toBe('DELIVERED');
   });
 
+  it.each([[false], [true]])('restored: what was scheduled after the deletion, by a fan-out that was late, is sent (restart in between: %s)', async (restart) => {
+    const world = await started();
+    await world.publish('e1', []);
+    await world.onSubscription('alpha', deleted);
+    const id = await world.scheduleDelivery('e1', 'alpha');
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toEqual([]);
+    if (restart) {
+      world.kill();
+      await world.start();
+    }
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.clock.advance(secondMs);
+    expect(world.delivery(id).status).toBe('DELIVERED');
+  });
+
   it('cancels an attempt that is being prepared, even when it is undone before the attempt is ready', async () => {
     const world = new DispatchingWorld();
     await world.subscribe('alpha');
@@ -563,6 +579,37 @@ describe('fairness', () => {
   });
 });
 
+describe('memory', () => {
+  it('holds a window of what waits for a slow receiver; the rest is found in the read model', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { window: 5 };
+    world.reply = () => ({ status: 200, afterMs: secondMs });
+    await world.subscribe('alpha');
+    await world.start();
+    const ids = await publishMany(world, 40, 'alpha');
+    expect(world.dispatcher?.stats()).toMatchObject({ sending: 10, waiting: 5 });
+    await world.clock.advance(10 * secondMs);
+    expect(ids.every((id) => world.delivery(id).status === 'DELIVERED')).toBe(true);
+  });
+
+  it('forgets no subscription that has something under way', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { lanes: 2 };
+    world.reply = ({ url }) => ({ status: 200, afterMs: url.includes('alpha') ? secondMs : 5 });
+    for (const id of ['alpha', 'beta', 'gamma', 'delta']) await world.subscribe(id, 'ORDERED');
+    await world.start();
+    await world.publish('e1', ['alpha']);
+    for (const id of ['beta', 'gamma', 'delta']) {
+      await world.publish(`to-${id}`, [id]);
+      await world.clock.advance(100);
+    }
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(10 * secondMs);
+    expect(world.sentTo('alpha')).toHaveLength(2);
+    expect(world.mostUnderWay.get('alpha')).toBe(1);
+  });
+});
+
 describe('what can go wrong', () => {
   it('the answer of the outcome append is lost: it is appended once', async () => {
     const world = await started();
@@ -600,6 +647,26 @@ describe('what can go wrong', () => {
     await world.clock.advance(10 * secondMs);
     expect(world.sent).toHaveLength(6);
     expect(ids.map((id) => world.delivery(id).status)).toEqual(['DELIVERED', 'DELIVERED', 'DELIVERED']);
+  });
+
+  it('the store stalls while an attempt is being prepared: it does not start either', async () => {
+    const world = new DispatchingWorld();
+    for (const id of ['alpha', 'beta']) await world.subscribe(id);
+    const [early = ''] = await world.publish('e1', ['beta']);
+    const { promise: late, resolve: go } = Promise.withResolvers<void>();
+    world.slowRead = (stream) => (stream.startsWith('event-') ? late : undefined);
+    await world.start();
+    let down = true;
+    world.fault = () => (down ? { before: new StoreUnavailable('away') } : undefined);
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(6 * secondMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e2']);
+    go();
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(1);
+    down = false;
+    await world.clock.advance(10 * secondMs);
+    expect(world.delivery(early).status).toBe('DELIVERED');
   });
 
   it('too many outcomes wait: nothing more is sent', async () => {
@@ -661,6 +728,28 @@ describe('what can go wrong', () => {
     world.unavailableSecrets.clear();
     await world.clock.advance(31 * secondMs);
     expect(world.delivery(id)).toMatchObject({ status: 'DELIVERED', attempts: 1 });
+  });
+
+  it('no key is used for long without asking for it, and none after the subscription has changed', async () => {
+    const world = await started();
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    world.unavailableSecrets.add('alpha-1');
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(2);
+    await world.clock.advance(10 * secondMs);
+    await world.publish('e3', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(2);
+    world.unavailableSecrets.clear();
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toHaveLength(3);
+    world.unavailableSecrets.add('alpha-1');
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { eventPattern: '**', targetUrl: 'https://alpha/hook', deliveryMode: 'AT_LEAST_ONCE', description: null } });
+    await world.publish('e4', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(3);
   });
 
   it('a rotation ends the wait for a secret at once', async () => {
@@ -786,6 +875,17 @@ describe('replay', () => {
     expect(world.delivery(id)).toMatchObject({ status: 'DEAD_LETTERED', attempts: 21, attemptsCounted: 10 });
   });
 
+  it('of one whose retry is near: it goes out once, not twice', async () => {
+    const world = await started();
+    world.reply = ({ nth }) => (nth === 1 ? 500 : 200);
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    await world.onDelivery(id, replayed());
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toHaveLength(2);
+    expect(world.delivery(id)).toMatchObject({ status: 'DELIVERED', attempts: 2 });
+  });
+
   it('of a delivered one: it is sent again', async () => {
     const world = await started();
     const [id = ''] = await world.publish('e1', ['alpha']);
@@ -828,13 +928,29 @@ describe('stop', () => {
     const stopping = world.dispatcher?.stop({ graceMs: secondMs });
     await world.clock.advance(secondMs);
     await stopping;
+    await world.settle();
+    expect(world.underWay.get('alpha')).toBe(0);
     await world.clock.advance(hourMs);
     expect(world.deliveryEvents(id)).toHaveLength(1);
     expect(world.transcripts()).toEqual([]);
-    expect(world.underWay.get('alpha')).toBe(0);
     await world.start();
     await world.clock.advance(100);
     expect(world.delivery(id).status).toBe('DELIVERED');
+  });
+
+  it('starts nothing that was being prepared', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha');
+    await world.publish('e1', ['alpha']);
+    const { promise: late, resolve: go } = Promise.withResolvers<void>();
+    world.slowRead = (stream) => (stream.startsWith('event-') ? late : undefined);
+    await world.start();
+    const stopping = world.dispatcher?.stop({ graceMs: secondMs });
+    go();
+    await world.settle();
+    await expect(stopping).resolves.toBeUndefined();
+    await world.clock.advance(secondMs);
+    expect(world.sent).toEqual([]);
   });
 
   it('does not wait for a store that is away longer than it was given', async () => {

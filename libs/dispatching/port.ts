@@ -38,7 +38,7 @@ export interface OpenQuestion {
  * log; what the dispatcher has recorded meanwhile it knows itself, and forgets when `onCommitted` tells that the read model has it.
  */
 export interface DueFeed {
-  /** Every ACTIVE subscription with open deliveries (others do no harm). */
+  /** Every subscription with open deliveries that is not deleted, paused ones too. */
   lanes(): Promise<readonly { readonly site: Site; readonly subscriptionId: string }[]>;
   open(question: OpenQuestion): Promise<readonly FedDelivery[]>;
 }

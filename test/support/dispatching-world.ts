@@ -63,6 +63,7 @@ class FakeReadModel implements DueFeed {
   readonly rows = new Map<string, Row>();
   readonly queries: OpenQuestion[] = [];
   readonly cancelledAt = new Map<string, Position>();
+  readonly #deleted = new Set<string>();
   fault: Error | undefined;
   /** Keeps an answer back: what it says was read before. */
   slow: (question: OpenQuestion) => Promise<void> | undefined = () => undefined;
@@ -70,7 +71,11 @@ class FakeReadModel implements DueFeed {
   apply(event: RecordedEvent): void {
     const parsed = parseStream(event.stream);
     if (parsed === undefined) return;
-    if (event.type === 'WebhookSubscriptionDeleted') this.cancelledAt.set(parsed.id, event.position);
+    if (event.type === 'WebhookSubscriptionRestored') this.#deleted.delete(parsed.id);
+    if (event.type === 'WebhookSubscriptionDeleted') {
+      this.#deleted.add(parsed.id);
+      this.cancelledAt.set(parsed.id, event.position);
+    }
     if (event.stream.startsWith('webhookdelivery-')) this.#applyToDelivery(event, parsed.site, parsed.id);
   }
 
@@ -105,7 +110,7 @@ class FakeReadModel implements DueFeed {
   }
 
   #isOpen({ state, fed }: Row): boolean {
-    if (state.status !== 'PENDING' && state.status !== 'SCHEDULED') return false;
+    if ((state.status !== 'PENDING' && state.status !== 'SCHEDULED') || this.#deleted.has(fed.subscriptionId)) return false;
     return comparePositions(this.cancelledAt.get(fed.subscriptionId) ?? startOfLog, state.openedPosition) < 0;
   }
 }
