@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type CommandAnswer, type EventToPublish, publishEvent } from '#command-pipeline';
 import { type EventStore, OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { isRefusal, type Json, type JsonObject, type Refusal } from '#kernel';
-import { boundKey, commandOf, governedWorld, type GovernedWorld, lee, rootKey, sam, site, through, upsertOf } from '../../test/support/governed-world.ts';
+import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, lee, rootKey, sam, site, through, upsertOf } from '../../test/support/governed-world.ts';
 
 const whs = { webhookSubscriptionId: 'whs_1' };
 let at: GovernedWorld;
@@ -129,6 +129,34 @@ describe('an append whose answer is lost', () => {
     expect(outcome(await at.pipeline.execute(commandOf('UpsertWebhookSubscription', upsertOf('whs_2'), { idempotencyKey: 'never' })))).toBe('APPLIED');
   });
 
+  it('and then no read either is 503 outcome-unknown, never a failure', async () => {
+    let sent = false;
+    const down = at.another((inner) => ({
+      ...through(inner),
+      append: async (stream, expected, events) => {
+        sent ||= stream.startsWith('webhooksubscription-');
+        if (sent) throw new OutcomeUnknown('simulated');
+        return await inner.append(stream, expected, events);
+      },
+      readStream: (...args) => (sent ? Promise.reject(new StoreUnavailable('simulated')) : inner.readStream(...args)),
+    }));
+    const answer = down.execute(create('k'));
+    await at.clock.advance(11_000);
+    expect(outcome(await answer)).toBe('outcome-unknown');
+  });
+
+  it('is 503 outcome-unknown too where a revoke stands in the log and its fence does not; a retry fences', async () => {
+    await at.pipeline.execute(create('create'));
+    const expiresOn = new Date(at.clock.now() + 3_600_000).toISOString();
+    const { resourceId: approvalId } = await at.must('RequestApproval', { commandType: 'RotateWebhookSubscriptionSecret', resourceId: 'whs_1', expiresOn });
+    await at.must('GrantApproval', { approvalId }, { ...asKim, expectedRevision: 1 });
+    const revoke = commandOf('RevokeApproval', { approvalId, reason: 'changed' }, { ...asKim, idempotencyKey: 'revoke' });
+    expect(outcome(await at.another(losing(1_000, false)).execute(revoke))).toBe('outcome-unknown');
+    expect(await codes('ApprovalFenced')).toBe(0);
+    expect(outcome(await at.pipeline.execute(revoke))).toBe('APPLIED replayed');
+    expect(await codes('ApprovalFenced')).toBe(1);
+  });
+
   it('is not taken for a failure when the store refuses connections: 503 store-unavailable, nothing done, the key free', async () => {
     const down = at.another((inner) => ({ ...through(inner), append: () => Promise.reject(new StoreUnavailable('simulated')) })).execute(create('k'));
     await at.clock.advance(11_000);
@@ -242,5 +270,19 @@ describe('PublishEvent', () => {
     await at.clock.advance(11_000);
     expect(await published).toMatchObject({ status: 'ACCEPTED' });
     expect(await codes('EventPublished')).toBe(1);
+  });
+
+  it.each<[string, string, Partial<EventStore>]>([
+    ['outcome-unknown', 'was sent', { append: () => Promise.reject(new OutcomeUnknown('simulated')), readStream: () => Promise.reject(new StoreUnavailable('simulated')) }],
+    ['store-unavailable', 'was not sent', { append: () => Promise.reject(new StoreUnavailable('simulated')) }],
+  ])('is refused with %s when it %s and the store is gone', async (code, _when, gone) => {
+    const published = publishEvent({ ...at.world, store: { ...through(at.store), ...gone } }, publisher, event());
+    await at.clock.advance(11_000);
+    expect(await published).toMatchObject({ refused: code });
+  });
+
+  it('is refused, and rejects nothing, when the store is gone before', async () => {
+    const fingerprint = () => Promise.reject(new StoreUnavailable('simulated'));
+    expect(await publishEvent({ ...at.world, vault: { ...at.vault, fingerprint } }, publisher, event())).toMatchObject({ refused: 'store-unavailable' });
   });
 });

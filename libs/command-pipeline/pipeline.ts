@@ -42,7 +42,7 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
         const answer = await inFlight.once(commandId, () => run(request, commandId));
         return answer === 'busy' ? keyInFlight() : answer;
       } catch (error) {
-        // Reads and seals fail like this, before any effect; the append that is the effect has its own way of telling.
+        // Reads and seals fail like this, before any effect; from the append that is the effect on, `orUnknown` tells.
         if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
         throw error;
       }
@@ -127,9 +127,20 @@ function eventsOf(attempt: Attempt, plan: Plan, receipt: Receipt, tries: number)
   return toEvents([...plan.facts, ...consumed, { type: 'CommandExecuted', data: receipt }], withApproval, (index) => eventIdOf(commandId, attemptId, tries, index));
 }
 
+/** From the append on, a store that can't be reached makes the outcome unknown: no answer may say that nothing happened. */
+async function orUnknown<T>(work: Promise<T>): Promise<T | Refusal> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return outcomeUnknown();
+    throw error;
+  }
+}
+
 /** The store never answered: what stands in the stream now is the truth, as far as it can be known. */
 async function lookForReceipt(world: World, aggregates: Aggregates, attempt: Attempt, secret: MadeSecret['reveal']): Promise<CommandAnswer | Refusal> {
-  const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
+  const loaded = await orUnknown(aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId)));
+  if (isRefusal(loaded)) return loaded;
   const receipt = loaded.receipts.get(attempt.commandId);
   if (receipt === undefined) return outcomeUnknown();
   const own = receipt.attemptId === attempt.attemptId;
@@ -141,7 +152,8 @@ async function settle(world: World, aggregates: Aggregates, attempt: Attempt, lo
   const { request, commandId, resourceId, definition } = attempt;
   const { result, position, outcome, revision } = receipt;
   const context = { request, commandId, resourceId, world, aggregates, nowMs: world.clock.now(), overridesGate: false };
-  const refusal = await definition.settle?.(context, loaded, { result, position });
+  const settling = definition.settle?.(context, loaded, { result, position });
+  const refusal = settling === undefined ? undefined : await orUnknown(settling);
   if (refusal !== undefined) return refusal;
   return { commandId, commandType: request.commandType, resourceId, outcome, revision, position, replayed: how === 'replay', result, secret };
 }

@@ -1,5 +1,5 @@
-import { AppendTooLarge, StreamTombstoned } from '#event-store';
-import { eventStream, newId, type NewEvent, type Position, type RecordedEvent, refuse, type Refusal, type Site } from '#kernel';
+import { AppendTooLarge, OutcomeUnknown, StoreUnavailable, StreamTombstoned } from '#event-store';
+import { eventStream, isRefusal, newId, type NewEvent, type Position, type RecordedEvent, refuse, type Refusal, type Site } from '#kernel';
 import { eventPublished } from '#publishing';
 import { appendUntilKnown } from './append.ts';
 import { commandDeadlineMs } from './attempt.ts';
@@ -40,6 +40,16 @@ export interface Origin {
  * The same id with the same type, actor and text is a duplicate; with anything else it is refused (`idempotency-key-reused`).
  */
 export async function publishEvent(world: World, publisher: Publisher, event: EventToPublish, origin: Origin = { operational: false }): Promise<Published | Refusal> {
+  try {
+    return await publish(world, publisher, event, origin);
+  } catch (error) {
+    // What was read before the append: nothing was written. A refusal is one event's own, and a list of them goes on.
+    if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
+    throw error;
+  }
+}
+
+async function publish(world: World, publisher: Publisher, event: EventToPublish, origin: Origin): Promise<Published | Refusal> {
   const nowMs = world.clock.now();
   const eventId = event.eventId ?? newId('evt', nowMs, world.ids);
   const request: CommandRequest = { ...publisher, commandType: 'PublishEvent', caller: null, idempotencyKey: eventId, payload: {} };
@@ -68,11 +78,21 @@ async function write(world: World, site: Site, recorded: NewEvent, answer: Answe
     const appended = await appendUntilKnown(world.store, world.clock, stream, 'NO_STREAM', [recorded], world.clock.monotonicMs() + commandDeadlineMs);
     if (appended === 'unavailable') return storeUnavailable();
     if (typeof appended === 'object') return { status: 'ACCEPTED', ...answer, position: appended.written.position };
-    const [first] = await world.store.readStream(stream, 0, 1);
-    return first === undefined ? outcomeUnknown() : whatStands(first, recorded, answer, fingerprint);
+    const first = await firstOf(world, stream, appended);
+    return isRefusal(first) ? first : whatStands(first, recorded, answer, fingerprint);
   } catch (error) {
     if (error instanceof AppendTooLarge) return refuse('payload-too-large', `The event is over the limit of one append: ${error.message}.`);
     if (error instanceof StreamTombstoned) return keyReused();
+    throw error;
+  }
+}
+
+async function firstOf(world: World, stream: string, appended: 'conflict' | 'unknown'): Promise<RecordedEvent | Refusal> {
+  try {
+    const [first] = await world.store.readStream(stream, 0, 1);
+    return first ?? outcomeUnknown();
+  } catch (error) {
+    if (appended === 'unknown' && error instanceof StoreUnavailable) return outcomeUnknown();
     throw error;
   }
 }

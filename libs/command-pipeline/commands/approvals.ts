@@ -1,5 +1,5 @@
 import { type ApprovalBinding, type ApprovalCommand, type ApprovalEvent, type ApprovalState, type BoundNow, decideApproval, type GateableCommand, isGateable, statusNow, type Voter } from '#approvals';
-import { type Actor, canonicalJson, isName, isRefusal, type JsonObject, type Principal, refuse, type Refusal, samePrincipal, type Site, streamOf } from '#kernel';
+import { type Actor, canonicalJson, isName, isRefusal, type Json, type JsonObject, type Principal, refuse, type Refusal, samePrincipal, type Site, streamOf } from '#kernel';
 import type { Aggregates, Loaded } from '../aggregate.ts';
 import { boundNow } from '../bound-now.ts';
 import { actionDigest, boundPayload } from '../bound-payload.ts';
@@ -103,12 +103,10 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
   const commandType = text(payload, 'commandType');
   const resourceId = text(payload, 'resourceId');
   if (!isGateable(commandType)) return invalid('payload.commandType', `${commandType} can't be gated, so no approval is given for it.`);
-  const misnamed = commandType === 'SetApprovalPolicy' ? !isGateable(resourceId) : !isName(resourceId);
-  if (misnamed) return invalid('payload.resourceId', `${commandType} never changes a resource of the id ${resourceId}.`);
+  if (!isChangedBy(commandType, resourceId)) return invalid('payload.resourceId', `${commandType} never changes a resource of the id ${resourceId}.`);
   const { policy, version } = (await loadPolicy(aggregates, site, commandType)).state;
   const definition = gateable(commandType);
-  const shown = payload['payload'];
-  const kept = typeof shown === 'object' && shown !== null ? await boundPayload(world.vault, site, shown as JsonObject, definition.idMember) : null;
+  const kept = await keptPayload(world, site, payload['payload'], definition.idMember);
   if (policy.binding === 'PAYLOAD' && kept === null) return invalid('payload.payload', `The policy binds an approval of ${commandType} to its payload: give the payload of the command that will be sent.`);
   const loaded = await aggregates.load(streamOf(definition.category, site, resourceId), definition.fold(resourceId));
   return {
@@ -124,6 +122,12 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
     },
   };
 }
+
+/** Policies are named by the command they gate; everything else by an id. */
+const isChangedBy = (commandType: GateableCommand, resourceId: string): boolean => (commandType === 'SetApprovalPolicy' ? isGateable(resourceId) : isName(resourceId));
+
+const keptPayload = async ({ vault }: World, site: Site, shown: Json | undefined, idMember: string): Promise<JsonObject | null> =>
+  typeof shown === 'object' && shown !== null ? await boundPayload(vault, site, shown as JsonObject, idMember) : null;
 
 const invalid = (path: string, message: string): Refusal => refuse('validation-failed', message, { errors: [{ path, message }] });
 
