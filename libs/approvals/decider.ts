@@ -86,7 +86,7 @@ const missingResource = ({ binding, resourceMayBeMissing }: Command<'request'>):
 function nobodyCouldGrant({ eligible, chain, policy }: Command<'request'>): Refusal | undefined {
   const possible = outsideChain(eligible, chain).length;
   if (possible >= policy.minApprovals) return undefined;
-  return refuse('approver-not-eligible', `${policy.minApprovals} approval(s) are needed, but only ${possible} approver(s) outside the requester's chain could vote. An approver is a USER with an API key bound to them that has the site's :approve scope${policy.approvers === null ? '' : ' and stands in the policy\'s list'}.`, {
+  return refuse('approver-not-eligible', `${policy.minApprovals === 1 ? 'An approval is' : `${policy.minApprovals} approvals are`} needed, but outside the requester's chain ${possible === 0 ? 'nobody' : `only ${possible}`} could vote. An approver is a USER with an API key bound to them that has the site's :approve scope${policy.approvers === null ? '' : ' and stands in the policy\'s list'}.`, {
     needed: policy.minApprovals,
     possible,
   });

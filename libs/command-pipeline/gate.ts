@@ -117,7 +117,7 @@ function refuseUse(gate: GateCase, payload: JsonObject, judged: readonly Judged[
   const { request, commandType, resourceId } = gate;
   const named = request.approvalId;
   if (named !== undefined && judged.length === 0) return refuse('not-found', `There is no approval ${named} in this tenant and environment.`);
-  const needed = `${commandType} on ${resourceId} needs ${policy.policy.minApprovals} approval(s)`;
+  const needed = `${commandType} on ${resourceId} needs ${policy.policy.minApprovals === 1 ? 'an approval' : `${policy.policy.minApprovals} approvals`}`;
   const members = {
     unmet: judged.length === 0 ? [{ code: 'approval-required', detail: `${needed}.` }] : unmetOf(judged),
     candidates: judged.map(candidate),

@@ -16,7 +16,7 @@ export const problems = {
   'approval-revoked': { status: 403, title: 'The approval was revoked' },
   'approval-invalidated': { status: 403, title: 'The approval is no longer valid' },
   'approver-conflict': { status: 403, title: 'The voter is in the chain of the requester' },
-  'approver-not-eligible': { status: 403, title: 'The voter may not vote on this approval' },
+  'approver-not-eligible': { status: 403, title: 'Not an eligible approver' },
   'not-found': { status: 404, title: 'There is no such thing here' },
   'method-not-allowed': { status: 405, title: 'The method is not allowed on this path' },
   'idempotency-request-in-flight': { status: 409, title: 'A request with this idempotency key is under way' },

@@ -1,4 +1,4 @@
-// node --conditions=source test/simulation/run.ts [--schedules 10000] [--seed 1] [--quiet]
+// node --conditions=source test/simulation/run.ts [--schedules 10000] [--seed 1] [--all]
 // Runs seeds from --seed on; prints each seed that breaks a promise, and exits 1 at the first unless --all is given.
 import { parseArgs } from 'node:util';
 import { simulate } from './simulate.ts';
