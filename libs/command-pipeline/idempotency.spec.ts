@@ -68,6 +68,17 @@ describe('an idempotency key', () => {
     expect(head).toBe(0);
   });
 
+  it('is not burnt by a command that would write more than an append may hold: 413, nothing is written', async () => {
+    await at.pipeline.execute(create('create'));
+    const head = at.log.head;
+    const expiresOn = new Date(at.clock.now() + 3_600_000).toISOString();
+    const asking = { commandType: 'RotateWebhookSubscriptionSecret', resourceId: 'whs_1', expiresOn };
+    const answer = await at.send('RequestApproval', { ...asking, payload: { note: 'x'.repeat(900 * 1024) } }, { idempotencyKey: 'k' });
+    expect(answer).toMatchObject({ refused: 'payload-too-large', members: { limitBytes: 900 * 1024 } });
+    expect(at.log.head).toBe(head);
+    expect(await at.must('RequestApproval', asking, { idempotencyKey: 'k' })).toMatchObject({ outcome: 'APPLIED' });
+  });
+
   it('whose claim was written by a process that died executes once, and is refused for another request', async () => {
     const dying = at.another((inner) => ({ ...through(inner), append: (stream, ...rest) => (stream.startsWith('webhooksubscription-') ? new Promise<never>(() => undefined) : inner.append(stream, ...rest)) }));
     void dying.execute(create('k'));

@@ -1,4 +1,4 @@
-import { OutcomeUnknown, StoreUnavailable } from '#event-store';
+import { appendBytes, maxAppendBytes, OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { formatInstant, isRefusal, type NewEvent, type Receipt, refuse, type Refusal } from '#kernel';
 import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
 import { appendUntilKnown } from './append.ts';
@@ -60,12 +60,12 @@ async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attem
     const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
     const receipt = loaded.receipts.get(attempt.commandId);
     if (receipt !== undefined) return await replay(world, aggregates, attempt, loaded, receipt);
-    const plan = await planOf(world, aggregates, attempt, loaded, tries);
-    if (isRefusal(plan)) return plan;
-    const refusal = claimed ? undefined : await claim(world, attempt, plan.nowMs);
+    const draft = await draftOf(world, aggregates, attempt, loaded, tries);
+    if (isRefusal(draft)) return draft;
+    const refusal = claimed ? undefined : await claim(world, attempt, draft.plan.nowMs);
     if (refusal !== undefined) return refusal;
     claimed = true;
-    const answer = await write(world, aggregates, attempt, loaded, plan, tries);
+    const answer = await write(world, aggregates, attempt, loaded, draft);
     if (answer !== 'conflict') return answer;
   }
   return refuse('concurrent-modification', `Others kept changing ${attempt.resourceId} at the same moment. Try again with the same idempotency key.`);
@@ -84,13 +84,28 @@ async function claim(world: World, attempt: Attempt, nowMs: number): Promise<Ref
   return await claimKey(world.store, world.clock, attempt.claimStream, { fingerprint, fpv, commandType: request.commandType, resourceId }, metadata, eventIdOf(commandId, attemptId, 0, -1), attempt.deadlineMs);
 }
 
+/** What was decided, and the one append that will say so. */
+interface Draft {
+  readonly plan: Plan;
+  readonly receipt: Receipt;
+  readonly events: readonly NewEvent[];
+}
+
+/** Everything that refuses, also for its size, stands before the claim: a refusal never binds the key. */
+async function draftOf(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, tries: number): Promise<Draft | Refusal> {
+  const plan = await planOf(world, aggregates, attempt, loaded, tries);
+  if (isRefusal(plan)) return plan;
+  const receipt = receiptOf(attempt, loaded, plan);
+  const events = eventsOf(attempt, plan, receipt, tries);
+  if (appendBytes(events) <= maxAppendBytes) return { plan, receipt, events };
+  return refuse('payload-too-large', `What the command would write is over the limit of ${maxAppendBytes} bytes.`, { limitBytes: maxAppendBytes });
+}
+
 /** Seal what must be sealed, then one append: facts, consumptions, receipt. */
-async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, plan: Plan, tries: number): Promise<CommandAnswer | Refusal | 'conflict'> {
+async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, { plan, receipt, events }: Draft): Promise<CommandAnswer | Refusal | 'conflict'> {
   const { request, stream } = attempt;
   const seal = plan.made?.seal;
   if (seal !== undefined) await world.vault.store({ site: request.site, subscriptionId: seal.subscriptionId, incarnation: seal.incarnation }, seal.versionId, seal.key);
-  const receipt = receiptOf(attempt, loaded, plan);
-  const events = eventsOf(attempt, plan, receipt, tries);
   const usableUntilMs = Math.min(...plan.consumptions.map(({ expiresOnMs }) => expiresOnMs));
   const deadlineMs = Math.min(attempt.deadlineMs, world.clock.monotonicMs() + Math.max(0, usableUntilMs - world.clock.now()));
   const appended = await appendUntilKnown(world.store, world.clock, stream, loaded.expected, events, deadlineMs);

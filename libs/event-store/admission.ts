@@ -13,10 +13,15 @@ export function admitAppend(stream: string, expected: ExpectedRevision, events: 
   if (expected !== 'NO_STREAM' && !isRevision(expected)) throw new TypeError(`${expected} is not a revision`);
   if (events.length === 0) throw new TypeError(`${stream}: an append of no events`);
   const metadata = events.map(admitEvent);
-  const bytes = events.reduce((sum, event, index) => sum + eventBytes(event, metadata[index] ?? ''), 0);
+  const bytes = sum(events.map((event, index) => eventBytes(event, metadata[index] ?? '')));
   if (bytes > maxAppendBytes) throw new AppendTooLarge(bytes);
   return metadata;
 }
+
+/** What an append of these events takes of `maxAppendBytes`. */
+export const appendBytes = (events: readonly NewEvent[]): number => sum(events.map((event) => eventBytes(event, JSON.stringify(event.metadata))));
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
 /** Lower case only: EventStoreDB takes names that differ by case alone for one stream. */
 export function admitStream(stream: string): void {

@@ -1,3 +1,4 @@
+export { appendBytes } from './admission.ts';
 export {
   type AppendResult,
   AppendTooLarge,
