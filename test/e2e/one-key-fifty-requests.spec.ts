@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { RecordedEvent } from '#kernel';
-import { type Answer, Api, type CommandOptions, demo, sam, slugOf } from '../support/e2e/api.ts';
+import type { Api} from '../support/e2e/api.ts';
+import { type Answer, type CommandOptions, demo, sam, slugOf } from '../support/e2e/api.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { readStoredLog } from '../support/e2e/stored-log.ts';

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
+import { commandDefinitions, createAggregates, subscriptionFold } from '#command-pipeline';
+import { deliveryAnnouncements, subscriptionHealth, type TranscriptsRecorded } from '#deliveries';
+import type { EventStore } from '#event-store';
+import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
+import { type Clock, deliveryId, isLedgerEvent, isRefusal, parseStream, placeOf, type RecordedEvent, Secret, sha256Hex, stored } from '#kernel';
+import { operationalEvents, readPublishedEvent } from '#publishing';
+import { openReadModels, type ReadModels } from '#read-models';
+import type { AnySaga, SagaOutput } from '#sagas';
+import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
+import { subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
+import { systemIds } from '../../apps/server/system.ts';
+
+/** Every history there is, as it was when it was added. */
+const histories: Readonly<Record<string, string>> = {
+  'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
+};
+
+const folder = fileURLToPath(new URL('.', import.meta.url));
+const textOf = (name: string): string => readFileSync(join(folder, name), 'utf8');
+const eventsOf = (name: string): readonly RecordedEvent[] => textOf(name).trimEnd().split('\n').map((line) => JSON.parse(line) as RecordedEvent);
+const everything = Object.keys(histories).flatMap(eventsOf);
+
+/** The history as a log: with the positions it had. */
+function storeOf(events: readonly RecordedEvent[]): EventStore {
+  const log = new MemoryLog();
+  log.events = [...events];
+  log.head = Number(events.at(-1)?.position ?? 0);
+  for (const event of events) log.streams.set(event.stream, [...(log.streams.get(event.stream) ?? []), event]);
+  return createMemoryEventStore(log);
+}
+
+/** When the last event was written, standing still. */
+function clockAt(events: readonly RecordedEvent[]): Clock {
+  const nowMs = Math.max(...events.map(({ metadata }) => Date.parse(metadata['recordedat'] ?? '')));
+  return { now: () => nowMs, monotonicMs: () => performance.now(), after: (delayMs, wake) => { const timer = setTimeout(wake, delayMs); return () => clearTimeout(timer); } }; // prettier-ignore
+}
+
+/** Everything that a saga asks for when it meets the history from its start. */
+function outputsOf(saga: AnySaga, events: readonly RecordedEvent[]): readonly SagaOutput[] {
+  const open = new Map<string, object>();
+  const followed = events.filter((event) => saga.prefixes.some((prefix) => event.stream.startsWith(prefix)) && saga.wants(event));
+  return followed.flatMap((event) => {
+    const origin = saga.wantsOrigin?.(event) === true ? (events.find(({ stream }) => stream === event.stream) ?? null) : null;
+    return saga.instancesOf(event, origin, open).flatMap((instance) => {
+      const { state, outputs } = saga.react(instance, open.get(instance) ?? null, { kind: 'event', event, origin });
+      if (state === null) open.delete(instance);
+      else open.set(instance, state);
+      return outputs;
+    });
+  });
+}
+
+describe('the golden histories', () => {
+  it('are all known, and are what they were', () => {
+    const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+    expect(Object.fromEntries(files.map((name) => [name, createHash('sha256').update(textOf(name)).digest('hex')]))).toEqual(histories);
+  });
+
+  it('hold an example of every type and version that the code writes today', () => {
+    const libs = fileURLToPath(new URL('../../libs', import.meta.url));
+    const sources = globSync('**/*.ts', { cwd: libs }).filter((name) => !name.endsWith('.spec.ts')).map((name) => readFileSync(join(libs, name), 'utf8'));
+    const named = (form: RegExp): readonly string[] => sources.flatMap((source) => [...source.matchAll(form)].map(([, name]) => name ?? ''));
+    const types = new Set([...named(/DomainEvent<\s*'(\w+)'/g), ...named(/^(?:export )?const \w+ = '([A-Z]\w+(?:Published|Checkpointed))';$/gm)]);
+    expect(types.size).toBeGreaterThan(35);
+    expect([...new Set(everything.map(({ type }) => type))].sort()).toEqual([...types].sort());
+    expect(new Set(everything.map(({ metadata }) => metadata['schemaversion']))).toEqual(new Set(named(/schemaversion: '(\d+)'/g)));
+  });
+});
+
+describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
+  const events = eventsOf(name);
+  const first = (stream: string): RecordedEvent | null => events.find((event) => event.stream === stream) ?? null;
+  const ofType = (type: string): readonly RecordedEvent[] => events.filter((event) => event.type === type);
+
+  it('as state: every resource, its revision and its receipts', async () => {
+    const aggregates = createAggregates(storeOf(events));
+    const folded = new Set<string>();
+    for (const { category, fold } of commandDefinitions) {
+      for (const stream of new Set(events.map((event) => event.stream).filter((one) => one.startsWith(`${category}-`)))) {
+        const own = events.filter((event) => event.stream === stream);
+        const resourceIds = own.filter(({ type }) => type === 'CommandExecuted').map(({ data }) => (JSON.parse(data) as { resourceId: string }).resourceId);
+        const { revision, receipts } = await aggregates.load(stream, fold(resourceIds[0] ?? placeOf(stream).id));
+        expect([stream, revision]).toEqual([stream, own.filter((event) => !isLedgerEvent(event)).length]);
+        expect([...receipts.keys()]).toEqual(own.filter(({ type }) => type === 'CommandExecuted').map(({ data }) => (JSON.parse(data) as { commandId: string }).commandId));
+        folded.add(category);
+      }
+    }
+    expect([...folded].sort()).toEqual(['apikey', 'approval', 'approvalpolicy', 'webhookdelivery', 'webhooksubscription']);
+  });
+
+  it('as published events, with the publisher’s text', () => {
+    for (const event of ofType('EventPublished')) expect(readPublishedEvent(event).dataText).toBe(event.data);
+  });
+
+  it('as read models, in which nothing is poison, and which a rebuild gives again', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'countersign-golden-'));
+    const alarms: object[] = [];
+    const models = await openReadModels({ dataDir, store: storeOf(events), clock: clockAt(events), historyDays: 30, onAlarm: (alarm) => alarms.push(alarm) });
+    try {
+      models.start();
+      const names = models.status().map((status) => status.name);
+      expect(await models.waitFor(events.at(-1)?.position ?? '0', 10_000, names)).toBe('reached');
+      expect(models.status().map(({ poison }) => poison).filter((poison) => poison !== null)).toEqual([]);
+      const digest = await models.digest();
+      for (const projection of names) {
+        const rebuild = models.rebuild(projection);
+        if (isRefusal(rebuild)) throw new Error(rebuild.detail);
+        await rebuild.done;
+      }
+      expect(await models.digest()).toEqual(digest);
+      expect(alarms).toEqual([]);
+      if (name === 'first-release.jsonl') await firstRelease(models);
+    } finally {
+      await models.close();
+      rmSync(dataDir, { recursive: true });
+    }
+  }, 30_000);
+
+  it('as inputs of the sagas, whose outputs are the events that were written then', () => {
+    const sagas = [approvalHousekeeping, subscriptionHealth(), subscriptionLifecycle({ historyDays: 30, transcriptPartitions: 1 }), operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements })] as readonly AnySaga[];
+    const written = new Set(events.map(({ stream }) => stream));
+    const created = sagas.flatMap((saga) => outputsOf(saga, events)).flatMap((output) => (output.do === 'create' ? [output.stream] : []));
+    expect(created.filter((stream) => !written.has(stream))).toEqual([]);
+    expect(created.length).toBeGreaterThan(20);
+  });
+
+  it('with the ids that today’s code would give its deliveries, and the hashes it would give their transcripts', () => {
+    for (const event of ofType('WebhookDeliveryScheduled')) {
+      const { eventId, eventStream, subscriptionId } = JSON.parse(event.data) as { eventId: string; eventStream: string; subscriptionId: string };
+      const published = first(eventStream);
+      const { site, id } = placeOf(event.stream);
+      expect(id).toBe(deliveryId(site, eventId, subscriptionId, Date.parse(published?.metadata['recordedat'] ?? '')));
+    }
+    const hashes = new Set(ofType('WebhookTranscriptsRecorded').flatMap(({ data }) => (JSON.parse(data) as TranscriptsRecorded['data']).transcripts.map((transcript) => sha256Hex(JSON.stringify(transcript)))));
+    const outcomes = events.flatMap(({ type, data }) => (/^WebhookDelivery(Succeeded|AttemptFailed|DeadLettered)$/.test(type) ? [(JSON.parse(data) as { transcriptSha256: string }).transcriptSha256] : []));
+    expect(outcomes.filter((hash) => !hashes.has(hash))).toEqual([]);
+  });
+});
+
+/** What the first release's history came to. */
+async function firstRelease(models: ReadModels): Promise<void> {
+  const site = { tenant: 'tnt_demo', environment: 'production' };
+  const items = (page: object): readonly { readonly status: string; readonly id: string }[] => ('items' in page ? (page.items as { status: string; id: string }[]) : []);
+  const counted = (all: readonly { readonly status: string }[]): object => Object.fromEntries([...Map.groupBy(all, ({ status }) => status)].map(([status, group]) => [status, group.length]));
+  const subscriptions = items(await models.listSubscriptions({ site, includeDeleted: true, limit: 500 }));
+  expect(Object.fromEntries(subscriptions.map(({ id, status }) => [id, status]))).toEqual({ orders: 'ACTIVE', closed: 'ACTIVE', ops: 'ACTIVE' });
+  expect(counted(items(await models.listApprovals({ site, status: undefined, limit: 500 })))).toEqual({ CONSUMED: 1, DENIED: 1, WITHDRAWN: 1, REVOKED: 1, INVALIDATED: 1, EXPIRED: 1 });
+  expect(counted(items(await models.listDeliveries({ site, limit: 500 })))).toEqual({ DELIVERED: 21, PENDING: 1 });
+  const keys = await models.listApiKeys({ limit: 500 });
+  expect('items' in keys ? keys.items.map(({ name, revokedAtMs }) => [name, revokedAtMs === null]) : []).toEqual([['ci', false], ['usr_lee', true], ['usr_kim', true]]);
+}
+
+describe('the vault', () => {
+  it('opens the secrets of the first release, sealed anew, under the second master key of that history', async () => {
+    const events = eventsOf('first-release.jsonl');
+    const [store, clock] = [storeOf(events), clockAt(events)];
+    const masterKey = new Secret(Buffer.alloc(32, 'golden key B').toString('base64'));
+    const masterKeys = await loadMasterKeys({ dataDir: folder, masterKey, previousMasterKey: undefined, shared: true, store, logIsEmpty: false, clock, ids: systemIds });
+    const vault = createSecretVault({ store, masterKeys, clock, ids: systemIds, secretsDir: folder, environmentSecrets: () => undefined });
+    const orders = events.find(({ type, stream }) => type === 'WebhookSubscriptionCreated' && stream.endsWith('.orders'));
+    if (orders === undefined) throw new Error('the history has no such subscription');
+    const { secret } = stored<{ type: string; data: { secret: { versionId: string; kind: 'managed' } } }>(orders).data;
+    const { site = { tenant: '', environment: '' } } = parseStream(orders.stream) ?? {};
+    const opened = await vault.open({ site, subscriptionId: 'orders', incarnation: orders.id }, secret);
+    expect(formatSigningSecret(opened).reveal()).toBe('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw');
+    const { state } = await createAggregates(store).load<SubscriptionState, never>(orders.stream, subscriptionFold);
+    expect(state).toMatchObject({ status: 'ACTIVE', incarnation: orders.id });
+    expect(await vault.rewrap()).toEqual({ rewrapped: 0, unchanged: 4, unreadable: [] });
+  });
+});
