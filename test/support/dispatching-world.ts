@@ -136,6 +136,7 @@ export class DispatchingWorld {
   fault: (stream: string, events: readonly NewEvent[]) => Fault | undefined = () => undefined;
   /** Versions that the vault can't open now. */
   readonly unavailableSecrets = new Set<string>();
+  secretsAskedFor = 0;
   /** Whether the read model follows the log by itself. */
   follows = true;
   /** Keeps what was read from a stream back. */
@@ -198,8 +199,10 @@ export class DispatchingWorld {
       store: this.#storeOf(life),
       send: (request) => this.#receive(request, life),
       vault: {
-        open: (_place, { versionId }) =>
-          this.unavailableSecrets.has(versionId) ? Promise.reject(new SigningSecretUnavailable(`secret version ${versionId} can't be read now`)) : Promise.resolve(new Secret<Uint8Array>(Buffer.from(`key of ${versionId}`))),
+        open: (_place, { versionId }) => {
+          this.secretsAskedFor += 1;
+          return this.unavailableSecrets.has(versionId) ? Promise.reject(new SigningSecretUnavailable(`secret version ${versionId} can't be read now`)) : Promise.resolve(new Secret<Uint8Array>(Buffer.from(`key of ${versionId}`)));
+        },
       },
       clock: this.clock,
       ids: this.ids,
