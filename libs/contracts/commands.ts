@@ -1,5 +1,6 @@
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
 import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
 
 export const deliveryModes = ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const;
@@ -117,7 +118,7 @@ export class SetApprovalPolicyPayload {
   @Field(whole(1, 20), { optional: true, example: 1 })
   readonly minApprovals?: number;
 
-  @NestedList(() => PrincipalDto, { optional: true, nullable: true, description: 'Who may vote; null: every USER with a key of their own that has `:approve` for the site.' })
+  @NestedList(() => PrincipalDto, { optional: true, nullable: true, maxItems: limits.approvers, description: 'Who may vote; null: every USER with a key of their own that has `:approve` for the site.' })
   readonly approvers?: readonly PrincipalDto[] | null;
 
   @Field(oneOf('RESOURCE', 'PAYLOAD'), { optional: true })

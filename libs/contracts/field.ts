@@ -17,6 +17,8 @@ export interface FieldContext {
   readonly schema?: JsonSchema;
   readonly dto?: () => Dto;
   readonly many?: boolean;
+  /** Of a list of objects: more are refused before any of them is looked at. */
+  readonly maxItems?: number;
   readonly doc: FieldDoc;
 }
 
@@ -65,7 +67,7 @@ export function Nested(dto: () => Dto, doc: FieldDoc = {}): PropertyDecorator {
 }
 
 /** A field that holds several objects of another class. */
-export function NestedList(dto: () => Dto, doc: FieldDoc = {}): PropertyDecorator {
-  const context: FieldContext = { dto, many: true, doc };
+export function NestedList(dto: () => Dto, { maxItems, ...doc }: Omit<ListDoc, 'minItems'> = {}): PropertyDecorator {
+  const context: FieldContext = { dto, many: true, doc, ...(maxItems === undefined ? {} : { maxItems }) };
   return all(presence(doc), ValidateNested({ each: true }), IsArray({ message: mustBe('a list of JSON objects'), context }));
 }

@@ -3,6 +3,10 @@ export const limits = {
   eventDataBytes: 256 * 1024,
   requestBodyBytes: 8 * 1024 * 1024,
   eventsPerRequest: 1_000,
+  /** Principals that a request may act on behalf of. */
+  onBehalfOf: 32,
+  /** Approvers that a policy may list. */
+  approvers: 100,
   /** Levels of nested objects and arrays in a body. */
   jsonDepth: 128,
   pageSize: 500,

@@ -44,6 +44,15 @@ describe('reading a request', () => {
     expect(errorsOf(SetApprovalPolicyPayload, { commandType: 'PauseWebhookSubscription', required: true, approvers: [{ type: 'USER', id: 'a', name: 'x' }] })).toEqual({ 'approvers[0].name': expect.stringContaining('not a known field') });
   });
 
+  it('refuses a list that is too long without looking into it, and tells some of a million unknown fields', () => {
+    const many = (count: number): object[] => Array.from({ length: count }, () => ({ type: 'ROBOT' }));
+    const body = { tenant: 'acme', actor: { type: 'USER', id: 'sam', onBehalfOf: many(33) }, payload: {} };
+    expect(errorsOf(CommandBody, body)).toEqual({ 'actor.onBehalfOf': 'must be a list of at most 32 JSON objects' });
+    expect(errorsOf(SetApprovalPolicyPayload, { commandType: 'PauseWebhookSubscription', required: true, approvers: many(101) })).toEqual({ approvers: 'must be a list of at most 100 JSON objects' });
+    const unknown = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`unknown${index}`, 1]));
+    expect(Object.keys(errorsOf(UpsertWebhookSubscriptionPayload, { ...upsert, ...unknown }))).toHaveLength(100);
+  });
+
   it('takes null only where it says so', () => {
     expect(errorsOf(UpsertWebhookSubscriptionPayload, { ...upsert, description: null })).toEqual({});
     expect(errorsOf(UpsertWebhookSubscriptionPayload, { ...upsert, webhookSubscriptionId: null })).toHaveProperty('webhookSubscriptionId');

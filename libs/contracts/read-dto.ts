@@ -21,7 +21,8 @@ export type ReadResult<T> = { readonly value: T } | { readonly errors: readonly 
 
 /**
  * Reads parsed JSON as an instance of a class with `Field`s, or says everything that is wrong with it: what is missing,
- * unknown (with the nearest name that exists) or of another form. `at` is the path of the value in the request.
+ * unknown (with the nearest name that exists; the first hundred of these) or of another form. `at` is the path of the
+ * value in the request.
  */
 export function readDto<T extends object>(dto: Dto<T>, json: unknown, at = ''): ReadResult<T> {
   if (!isRecord(json)) return { errors: [{ path: at, message: 'must be a JSON object' }] };
@@ -41,18 +42,29 @@ function asInstance<T extends object>(dto: Dto<T>, json: Readonly<Record<string,
   for (const name of Object.keys(json)) {
     const field = fields.get(name);
     const path = join(at, shown(name));
-    if (field === undefined) unknown.push({ path, message: `is not a known field.${didYouMean(name, fields.keys())}` });
+    if (field === undefined) note(unknown, path, () => `is not a known field.${didYouMean(name, fields.keys())}`);
     else Reflect.set(instance, name, nested(field, json[name], path, unknown));
   }
   return instance;
 }
 
-function nested({ dto, many }: FieldContext, value: unknown, path: string, unknown: FieldError[]): unknown {
+function nested({ dto, many, maxItems = Infinity }: FieldContext, value: unknown, path: string, unknown: FieldError[]): unknown {
   if (dto === undefined) return value;
   if (many === true && Array.isArray(value)) {
+    if (value.length > maxItems) {
+      note(unknown, path, () => `must be a list of at most ${maxItems} JSON objects`);
+      return [];
+    }
     return value.map((item: unknown, index) => (isRecord(item) ? asInstance(dto(), item, `${path}[${index}]`, unknown) : item));
   }
   return isRecord(value) ? asInstance(dto(), value, path, unknown) : value;
+}
+
+/** A request can be wrong in a million places: telling some of them must cost no more than that. */
+const toldErrors = 100;
+
+function note(errors: FieldError[], path: string, message: () => string): void {
+  if (errors.length < toldErrors) errors.push({ path, message: message() });
 }
 
 const shown = (name: string): string => (name.length > 80 ? `${name.slice(0, 80)}…` : name);

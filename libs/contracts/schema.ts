@@ -15,9 +15,9 @@ export function schemaOf(dto: Dto, { closed }: { readonly closed: boolean }): Js
   };
 }
 
-function fieldSchema({ schema = {}, dto, many, doc }: FieldContext): JsonSchema {
+function fieldSchema({ schema = {}, dto, many, maxItems, doc }: FieldContext): JsonSchema {
   const { description, example, nullable } = doc;
-  const bare = dto === undefined ? schema : many === true ? { type: 'array', items: refTo(dto()) } : refTo(dto());
+  const bare = dto === undefined ? schema : many === true ? { type: 'array', items: refTo(dto()), ...(maxItems === undefined ? {} : { maxItems }) } : refTo(dto());
   return {
     ...(nullable === true ? orNull(bare) : bare),
     ...(description === undefined ? {} : { description }),

@@ -217,7 +217,7 @@ describe('whom a key speaks for', () => {
     ]);
     expect((await publish(boundKey(), { 'kf-actor': 'USER:ann' })).status).toBe(403);
     expect((await publish(shell.key(['site:acme:write'], { defaultActor: null }), {})).status).toBe(403);
-    for (const headers of [{ 'kf-actor': 'sam' }, { 'kf-actor': 'ROBOT:x' }, { 'kf-on-behalf-of': 'USER:a,,USER:b' }]) expect((await publish(rootKeyText, headers)).status).toBe(400);
+    for (const headers of [{ 'kf-actor': 'sam' }, { 'kf-actor': 'ROBOT:x' }, { 'kf-on-behalf-of': 'USER:a,,USER:b' }, { 'kf-on-behalf-of': Array(33).fill('USER:a').join() }]) expect((await publish(rootKeyText, headers)).status).toBe(400);
   });
 });
 

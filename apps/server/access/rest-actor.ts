@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { limits } from '#contracts';
 import { type Actor, parsePrincipal, type Principal } from '#kernel';
 import { invalid } from '../http/problem.ts';
 import type { AuthenticatedKey } from './authenticated-key.ts';
@@ -21,5 +22,8 @@ function principal(header: string, text: string | readonly string[]): Principal 
   return found;
 }
 
-const principals = (header: string | readonly string[] | undefined): readonly Principal[] =>
-  header === undefined ? [] : String(header).split(',').map((item) => principal('Kf-On-Behalf-Of', item));
+function principals(header: string | readonly string[] | undefined): readonly Principal[] {
+  const items = header === undefined ? [] : String(header).split(',');
+  if (items.length > limits.onBehalfOf) throw invalid('Kf-On-Behalf-Of', `must name at most ${limits.onBehalfOf} principals`);
+  return items.map((item) => principal('Kf-On-Behalf-Of', item));
+}

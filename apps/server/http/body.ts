@@ -10,10 +10,13 @@ export const BodyText = createParamDecorator((_data: unknown, context: Execution
   return body;
 });
 
+/** A body can be wrong in a million places. */
+const toldErrors = 100;
+
 export const invalidBody = (errors: readonly FieldError[]): Problem => {
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  return new Problem('validation-failed', `${`${first?.path ?? ''} ${first?.message ?? 'the request is not valid'}`.trim()}${more}.`, { errors });
+  return new Problem('validation-failed', `${`${first?.path ?? ''} ${first?.message ?? 'the request is not valid'}`.trim()}${more}.`, { errors: errors.slice(0, toldErrors) });
 };
 
 /** Where the parts of a JSON text stand. Ends the request with 400 and the place when it is not JSON. */

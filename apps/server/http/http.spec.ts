@@ -65,6 +65,11 @@ describe('a body', () => {
     expect([status, slugOf(body)]).toEqual([415, 'unsupported-media-type']);
   });
 
+  it('with a million things wrong is told some of them', async () => {
+    const { status, body } = await publish(`{${Array.from({ length: 20_000 }, () => '"twice":1').join()}}`);
+    expect([status, (body['errors'] as unknown[]).length]).toEqual([400, 100]);
+  });
+
   it('may say its charset', async () => expect((await publish({ type: 'a.b', data: 1 }, { 'content-type': 'application/json; charset=utf-8' })).status).toBe(200));
 
   it('is not read before the key is checked', async () => {

@@ -62,6 +62,7 @@ const own: Readonly<Partial<Record<CommandType, readonly ProblemSlug[]>>> = {
   ResumeWebhookSubscription: ['subscription-deleted'],
   RotateWebhookSubscriptionSecret: ['subscription-deleted'],
   ReplayWebhookDelivery: ['delivery-not-replayable'],
+  RequestApproval: ['approver-not-eligible'],
   GrantApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'approval-expired', 'precondition-required'],
   DenyApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'approval-expired'],
   WithdrawApproval: ['approval-not-pending', 'approval-already-used', 'approval-expired'],
