@@ -2,7 +2,7 @@ import { type GateableCommand, isOverdue, statusNow } from '#approvals';
 import { type Aggregates, type ApprovalUpkeep, commandDefinitions, createApprovalUpkeep, loadApproval, loadPolicy, readClaim, subscriptionFold, type World } from '#command-pipeline';
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
-import { actorTypes, type Clock, isLedgerEvent, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
+import { actorTypes, type Clock, isLedgerEvent, isName, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord } from './parts.ts';
 
@@ -12,10 +12,12 @@ export function createCurrentState(world: World, aggregates: Aggregates): Curren
   const upkeep = createApprovalUpkeep(world, aggregates);
   return {
     head: (): Promise<Position> => store.head(),
-    approval: (site, approvalId) => approval(aggregates, upkeep, clock, site, approvalId),
+    // What comes out of a URL may be anything: text that is no id names nothing.
+    approval: async (site, approvalId) => (isName(approvalId) ? await approval(aggregates, upkeep, clock, site, approvalId) : undefined),
     policy: (site, commandType) => policy(aggregates, site, commandType),
-    command: (site, commandId) => command(store, site, commandId),
+    command: async (site, commandId) => (isName(commandId) ? await command(store, site, commandId) : undefined),
     async subscriptionExists(site, subscriptionId) {
+      if (!isName(subscriptionId)) return false;
       const { state } = await aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold);
       return state.status !== 'NONE';
     },

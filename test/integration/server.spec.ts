@@ -205,6 +205,14 @@ describe('a whole server', () => {
     expect((await send('GET', '/api/status')).body['position']).toBe(before['position']);
   });
 
+  it('knows nothing of what no id can name, whatever the URL holds', async () => {
+    for (const id of ['a%20b', '%C3%A4', '%00', '..%2F..', 'APR_1', '__proto__', 'x'.repeat(500)]) {
+      for (const path of [`approvals/${id}`, `approval-policies/${id}`, `commands/${id}`, `events/${id}`, `webhooks/${id}/deliveries`, `webhooks/orders/deliveries/${id}`, `webhooks/${id}/deliveries/x`]) {
+        expect([path, (await send('GET', `/api/${path}?siteId=acme`)).status]).toEqual([path, 404]);
+      }
+    }
+  });
+
   it('refuses a revoked key as soon as the revocation is answered', async () => {
     const { body } = await send('GET', '/api/keys');
     const kim = body.items.find(({ name }) => name === 'kim');
