@@ -111,12 +111,14 @@ export async function startStorageThread(file: string, dataDir: string): Promise
     workerData: { file },
     ...(fromSource ? { execArgv: ['--conditions=source', '--disable-warning=ExperimentalWarning'] } : {}),
   });
+  // Listened for from the start: a thread that ends hands over its last message and its exit in one go.
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
   const opening = await new Promise<Opening>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
   });
   if (opening.kind === 'opened') return { worker, head: opening.head };
-  await new Promise((resolve) => worker.once('exit', resolve));
+  await ended;
   throw openingError(opening, dataDir);
 }
 
