@@ -255,7 +255,7 @@ describe('tenants are apart', () => {
     ['RotateWebhookSubscriptionSecret', { webhookSubscriptionId: subscriptionId }],
     ['ReplayWebhookDelivery', { webhookDeliveryId: deliveryId }],
     ['RequestApproval', { commandType: 'PauseWebhookSubscription', resourceId: subscriptionId, expiresOn: new Date(Date.now() + 3_600_000).toISOString() }],
-    ['GrantApproval', { approvalId }, { expectedRevision: 1 }],
+    ['GrantApproval', { approvalId }, { expectedRevision: 0 }],
     ['DenyApproval', { approvalId, reason: 'because' }],
     ['WithdrawApproval', { approvalId }],
     ['RevokeApproval', { approvalId, reason: 'because' }],
