@@ -56,6 +56,12 @@ describe('the gate', () => {
     await at.must('RequestApproval', approvalRequest.payload);
   });
 
+  it('asks nobody to approve what can\'t be done: a resource that is not there is 404, a deleted one 409', async () => {
+    expect(await at.refused(rotation, { webhookSubscriptionId: 'whs_none' })).toBe('not-found');
+    await at.must('DeleteWebhookSubscription', whs);
+    expect(await at.refused(rotation, whs)).toBe('subscription-deleted');
+  });
+
   it('finds a granted approval by what it is for, and consumes it in the append of the effect', async () => {
     const approval = await approved();
     const answer = await at.must(rotation, whs);

@@ -22,8 +22,13 @@ export async function planOf(world: World, aggregates: Aggregates, attempt: Atte
   const refusal = precondition(attempt, loaded);
   if (refusal !== undefined) return refusal;
   const gate = await passGates(world, aggregates, attempt, loaded, nowMs);
-  return isRefusal(gate) ? gate : await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate });
+  if (!isRefusal(gate)) return await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate });
+  const anyway = await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate: open });
+  return isRefusal(anyway) && pointless.has(anyway.refused) ? anyway : gate;
 }
+
+/** Nobody is asked to approve what can't be done to a resource that is not there. */
+const pointless: ReadonlySet<string> = new Set(['not-found', 'subscription-deleted']);
 
 /** `expectedRevision` of the request against the resource's own. */
 export function precondition({ request, resourceId }: Attempt, loaded: Loaded<unknown>): Refusal | undefined {
