@@ -147,11 +147,11 @@ describe('kf approval grant', () => {
   });
 
   it('shows exactly what a bound payload would change, with nothing hidden in it', async () => {
-    const bound = { ...approval, id: 'apr_2', reason: 'please\u001b[2K\u202eevil', binding: 'PAYLOAD', payload: { targetUrl: 'https://example.com/\u202e' } };
+    const bound = { ...approval, id: 'apr_2', reason: 'please\u001b[2K\u202eevil\u2060\u061c\u{e0041}', binding: 'PAYLOAD', payload: { targetUrl: 'https://example.com/\u202e' } };
     api.answers('GET /api/approvals/apr_2', { body: bound });
     const { err } = await kf(words(`approval grant ${kim} --approval-id apr_2`), { server: api.url });
     expect(err).toContain('with exactly this payload: {"targetUrl":"https://example.com/\\u{202e}"}');
-    expect(err).toContain('please\\u{1b}[2K\\u{202e}evil');
+    expect(err).toContain('please\\u{1b}[2K\\u{202e}evil\\u{2060}\\u{61c}\\u{e0041}');
   });
 
   it('does not take a payload that is not bound for a promise', async () => {

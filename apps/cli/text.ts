@@ -7,14 +7,19 @@ import { parseInstant } from '#kernel';
 export const visible = (text: string): string =>
   Array.from(text, (character) => (isHidden(character.codePointAt(0) ?? 0) ? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}` : character)).join('');
 
-/** First and last code point of what is not shown as itself: controls, zero-width and direction marks, line separators. */
+/** First and last code point of what is not shown as itself: controls, zero-width and direction marks, line separators, tags. */
 const hidden: readonly (readonly [number, number])[] = [
   [0x00, 0x1f],
   [0x7f, 0x9f],
+  [0xad, 0xad],
+  [0x61c, 0x61c],
+  [0x180e, 0x180e],
   [0x200b, 0x200f],
   [0x2028, 0x202e],
-  [0x2066, 0x2069],
+  [0x2060, 0x206f],
   [0xfeff, 0xfeff],
+  [0xfff9, 0xfffb],
+  [0xe0000, 0xe007f],
 ];
 
 const isHidden = (code: number): boolean => hidden.some(([first, last]) => code >= first && code <= last);
