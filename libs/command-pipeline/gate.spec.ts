@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type CommandAnswer, commandDefinitions, gateableDefinition } from '#command-pipeline';
 import { gateableCommands } from '#approvals';
+import { StoreUnavailable } from '#event-store';
 import { formatInstant, isRefusal, type JsonObject, type Principal, type Refusal } from '#kernel';
 import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, kim, lee, rootKey, sam, through, upsertOf } from '../../test/support/governed-world.ts';
 
@@ -137,6 +138,22 @@ describe('the gate', () => {
     const answer = await at.send(rotation, whs, withApproval(approval));
     expect(answer).toMatchObject({ refused: 'approval-expired' });
     expect(members(answer)['unmet']).toMatchObject([{ code: 'approval-expired' }, { code: 'approval-required' }]);
+  });
+
+  it('executes nothing while the policy can\'t be read: 503', async () => {
+    const blind = at.another((inner) => ({ ...through(inner), readStream: (stream, ...rest) => (stream.startsWith('approvalpolicy-') ? Promise.reject(new StoreUnavailable('simulated')) : inner.readStream(stream, ...rest)) }));
+    const head = at.log.head;
+    expect(await blind.execute(commandOf('PauseWebhookSubscription', whs, { idempotencyKey: 'k' }))).toMatchObject({ refused: 'store-unavailable' });
+    expect(at.log.head).toBe(head);
+  });
+
+  it('counts a vote once, however often its request comes', async () => {
+    await at.must('SetApprovalPolicy', { commandType: rotation, required: true, minApprovals: 2 }, { caller: rootKey });
+    const approval = await ask();
+    const vote = { ...asKim, expectedRevision: 1, idempotencyKey: 'vote' };
+    expect(await at.must('GrantApproval', { approvalId: approval.resourceId }, vote)).toMatchObject({ replayed: false, result: { approvals: 1, status: 'PENDING' } });
+    expect(await at.must('GrantApproval', { approvalId: approval.resourceId }, vote)).toMatchObject({ replayed: true, result: { approvals: 1, status: 'PENDING' } });
+    expect(await at.events('ApprovalVoteCast')).toHaveLength(1);
   });
 
   it('answers an unknown approval and one of another site alike', async () => {
