@@ -1,29 +1,36 @@
 // The only file of the kernel that imports anything: hashing is pure, and Node's is the one implementation to trust.
-import { createHash, createHmac } from 'node:crypto';
+// One-shot functions and prepared keys: every command hashes a dozen small texts, and objects cost more than hashing them.
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 
 /** SHA-256 of UTF-8 text or bytes, as lower-case hex. FIPS 180-4. */
-export const sha256Hex = (input: string | Uint8Array): string => createHash('sha256').update(input).digest('hex');
+export const sha256Hex = (input: string | Uint8Array): string => hash('sha256', input, 'hex');
 
 /** SHA-256 of UTF-8 text or bytes, as bytes. */
-export const sha256 = (input: string | Uint8Array): Uint8Array => createHash('sha256').update(input).digest();
+export const sha256 = (input: string | Uint8Array): Uint8Array => hash('sha256', input, 'buffer');
 
-/** HMAC-SHA-256 of UTF-8 text under a key of bytes, as lower-case hex. RFC 2104. */
-export const hmacSha256Hex = (key: Uint8Array, input: string): string => createHmac('sha256', key).update(input).digest('hex');
+const prepared = new WeakMap<Uint8Array, KeyObject>();
+
+/** HMAC-SHA-256 of UTF-8 text under a key of bytes (which must not change afterwards), as lower-case hex. RFC 2104. */
+export function hmacSha256Hex(key: Uint8Array, input: string): string {
+  let secretKey = prepared.get(key);
+  if (secretKey === undefined) prepared.set(key, (secretKey = createSecretKey(key)));
+  return createHmac('sha256', secretKey).update(input).digest('hex');
+}
 
 /**
  * A name-based UUID, version 5: the same namespace and name always give the same id. RFC 9562, section 5.5.
  * `namespace` is a UUID in its usual text form.
  */
 export function uuidV5(namespace: string, name: string): string {
-  const hash = createHash('sha1').update(Buffer.from(namespace.replaceAll('-', ''), 'hex')).update(name, 'utf8').digest();
-  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x50;
-  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
-  return formatUuid(hash);
+  const digest = hash('sha1', Buffer.concat([uuidBytes(namespace), Buffer.from(name, 'utf8')]), 'buffer');
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x50;
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
+  return formatUuid(digest);
 }
 
 /** Bytes (the first 16) as a UUID's text. */
 export function formatUuid(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes.subarray(0, 16)).toString('hex');
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, 16).toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
