@@ -68,8 +68,21 @@ describe('the list of subscriptions', () => {
     const models = await of().started();
     const refused = { refused: 'validation-failed', members: { errors: [{ path: 'cursor' }] } };
     expect(await models.listSubscriptions({ site, includeDeleted: false, limit: 2, cursor: 'x' })).toMatchObject(refused);
-    expect(await models.listSubscriptions({ site, includeDeleted: false, limit: 2, cursor: Buffer.from('["a","b"]').toString('base64url') })).toMatchObject(refused);
-    expect(await models.listDeliveries({ site, limit: 2, cursor: Buffer.from('[1]').toString('base64url') })).toMatchObject(refused);
+    expect(await models.listSubscriptions({ site, includeDeleted: false, limit: 2, cursor: Buffer.from('["subscriptions","a","b"]').toString('base64url') })).toMatchObject(refused);
+    expect(await models.listDeliveries({ site, limit: 2, cursor: Buffer.from('["deliveries",1]').toString('base64url') })).toMatchObject(refused);
+  });
+
+  it('refuses the cursor of another list that is sorted alike', async () => {
+    const refused = { refused: 'validation-failed', members: { errors: [{ path: 'cursor' }] } };
+    await deliveries();
+    await of().log.create(site, 'whs_2');
+    const models = await of().caughtUp(await of().started());
+    const cursorOf = (page: Page<unknown> | Refusal): string | undefined => (isRefusal(page) ? undefined : (page.nextCursor ?? undefined));
+    const ofSubscriptions = cursorOf(await models.listSubscriptions({ site, includeDeleted: false, limit: 1 }));
+    const ofDeliveries = cursorOf(await models.listDeliveries({ site, limit: 1 }));
+    expect([typeof ofSubscriptions, typeof ofDeliveries]).toEqual(['string', 'string']);
+    expect(await models.listApiKeys({ limit: 1, cursor: ofSubscriptions })).toMatchObject(refused);
+    expect(await models.listApprovals({ site, limit: 1, cursor: ofDeliveries })).toMatchObject(refused);
   });
 
   it('carries every field of the contract, with the health that is derived', async () => {

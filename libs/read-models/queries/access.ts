@@ -42,10 +42,10 @@ export function getApiKey(database: Database.Database, { keyId }: { keyId: strin
 }
 
 export function listApiKeys(database: Database.Database, { limit, cursor }: Paging): Page<ApiKeyItem> | Refusal {
-  const after = fromCursor(cursor, [Number.MAX_SAFE_INTEGER, ''] as [number, string]);
+  const after = fromCursor('keys', cursor, [Number.MAX_SAFE_INTEGER, ''] as [number, string]);
   if (!isKey(after)) return after;
   const rows = sql<ApiKeyRow>(database, `${select} WHERE (createdAtMs, id) < (?, ?) ORDER BY createdAtMs DESC, id DESC LIMIT ?`).all(...after, limit + 1);
-  return pageOf(rows, limit, item, (row) => [row.createdAtMs, row.id]);
+  return pageOf('keys', rows, limit, item, (row) => [row.createdAtMs, row.id]);
 }
 
 const liveBoundKeys = (database: Database.Database, nowMs: number): readonly ApiKeyItem[] =>

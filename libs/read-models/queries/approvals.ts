@@ -45,7 +45,7 @@ export interface ApprovalList extends Paging {
 }
 
 export function listApprovals(database: Database.Database, list: ApprovalList): Page<ApprovalItem> | Refusal {
-  const after = fromCursor(list.cursor, [beyondAll] as [Position]);
+  const after = fromCursor('approvals', list.cursor, [beyondAll] as [Position]);
   if (!isKey(after)) return after;
   const filter = `${list.status === undefined ? '' : ' AND statusNow = @status'}${list.requester === undefined ? '' : ' AND requester = @requester'}`;
   const rows = sql<Now>(
@@ -59,7 +59,7 @@ export function listApprovals(database: Database.Database, list: ApprovalList): 
     ...(list.status === undefined ? {} : { status: list.status }),
     ...(list.requester === undefined ? {} : { requester: principalKey(list.requester) }),
   });
-  return pageOf(rows, list.limit, item(list.nowMs), (row) => [row.requestedPosition]);
+  return pageOf('approvals', rows, list.limit, item(list.nowMs), (row) => [row.requestedPosition]);
 }
 
 /** The approvals of a site for a command type on a resource: those still open, the one that ends first before the others, then the last that ended. */

@@ -61,12 +61,12 @@ const storedAs = (status: DeliveryStatus | undefined): readonly DeliveryRow['sta
 
 /** Deliveries in the order they were scheduled, newest first. */
 export function listDeliveries(database: Database.Database, list: DeliveryList): Page<DeliveryView> | Refusal {
-  const after = fromCursor(list.cursor, [beyondAll] as [Position]);
+  const after = fromCursor('deliveries', list.cursor, [beyondAll] as [Position]);
   if (!isKey(after)) return after;
   const [before] = after;
   const subscriptionIds = list.subscriptionId === undefined ? subscriptionsOf(database, list.site) : [list.subscriptionId];
   const found = list.event === undefined ? ofSubscriptions(database, list, subscriptionIds, before) : ofEvent(database, list, list.event, subscriptionIds, before);
-  return pageOf(found, list.limit, view, (row) => [row.scheduledPosition]);
+  return pageOf('deliveries', found, list.limit, view, (row) => [row.scheduledPosition]);
 }
 
 /** Merges ranges of one index, one per subscription and status; each reads only as far as it can still add to the page. */

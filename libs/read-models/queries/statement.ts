@@ -34,14 +34,18 @@ export interface Paging {
 /** A place past the end of every list: where the newest stand. */
 export const beyondAll: Position = '9223372036854775807';
 
-export const toCursor = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
+/** The lists that are read in pages: two of them may sort alike, and one must not go on where the other ended. */
+export type ListName = 'approvals' | 'deliveries' | 'keys' | 'subscriptions';
 
-/** The sort key in a cursor: `first` where there is none yet, a refusal where it was not made by `toCursor`. */
-export function fromCursor<Key extends readonly (string | number)[]>(cursor: string | undefined, first: Key): Key | Refusal {
+export const toCursor = (list: ListName, key: readonly (string | number)[]): string => Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
+
+/** The sort key in a cursor: `first` where there is none yet, a refusal where it was not made by `toCursor` for this list. */
+export function fromCursor<Key extends readonly (string | number)[]>(list: ListName, cursor: string | undefined, first: Key): Key | Refusal {
   if (cursor === undefined) return first;
   try {
-    const key = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown;
-    if (Array.isArray(key) && key.length === first.length && key.every((part, index) => typeof part === typeof first[index])) return key as unknown as Key;
+    const made = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown;
+    const [name, ...key] = Array.isArray(made) ? (made as readonly unknown[]) : [];
+    if (name === list && key.length === first.length && key.every((part, index) => typeof part === typeof first[index])) return key as readonly unknown[] as Key;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
@@ -52,10 +56,10 @@ export function fromCursor<Key extends readonly (string | number)[]>(cursor: str
 export const isKey = <Key extends readonly (string | number)[]>(key: Key | Refusal): key is Key => Array.isArray(key);
 
 /** A page of rows read with one more than asked. */
-export function pageOf<Row, Item>(rows: readonly Row[], limit: number, item: (row: Row) => Item, key: (row: Row) => readonly (string | number)[]): Page<Item> {
+export function pageOf<Row, Item>(list: ListName, rows: readonly Row[], limit: number, item: (row: Row) => Item, key: (row: Row) => readonly (string | number)[]): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  return { items: shown.map(item), nextCursor: rows.length > limit && last !== undefined ? toCursor(key(last)) : null };
+  return { items: shown.map(item), nextCursor: rows.length > limit && last !== undefined ? toCursor(list, key(last)) : null };
 }
 
 export const instant = (atMs: number | null): string | null => (atMs === null ? null : new Date(atMs).toISOString());

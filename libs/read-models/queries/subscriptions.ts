@@ -106,14 +106,14 @@ export interface SubscriptionList extends Paging {
 }
 
 export function listSubscriptions(database: Database.Database, { site, includeDeleted, nowMs, limit, cursor }: SubscriptionList): Page<SubscriptionView> | Refusal {
-  const after = fromCursor(cursor, [Number.MAX_SAFE_INTEGER, ''] as [number, string]);
+  const after = fromCursor('subscriptions', cursor, [Number.MAX_SAFE_INTEGER, ''] as [number, string]);
   if (!isKey(after)) return after;
   const rows = sql<SubscriptionRow>(
     database,
     `SELECT ${columns} FROM subscriptions WHERE tenant = ? AND environment = ? AND status IN ('ACTIVE', 'PAUSED', ?)
      AND (createdAtMs, id) < (?, ?) ORDER BY createdAtMs DESC, id DESC LIMIT ?`,
   ).all(site.tenant, site.environment, includeDeleted ? 'DELETED' : '', ...after, limit + 1);
-  return pageOf(rows, limit, (row) => view(database, row, nowMs), (row) => [row.createdAtMs ?? 0, row.id]);
+  return pageOf('subscriptions', rows, limit, (row) => view(database, row, nowMs), (row) => [row.createdAtMs ?? 0, row.id]);
 }
 
 const rowOf = (database: Database.Database, site: Site, id: string): SubscriptionRow | undefined =>
