@@ -332,7 +332,20 @@ describe('API keys', () => {
     expect(await names(site)).toEqual(['ann', 'bob']);
     expect(await names({ tenant: 't', environment: 'staging' })).toEqual(['bob']);
     expect(await names({ tenant: 'u', environment: 'production' })).toEqual([]);
-    expect(await models.ownersOf({ type: 'SERVICE', id: 'FOX' })).toEqual([{ type: 'USER', id: 'ann' }]);
+  });
+
+  it('tell who answers for a machine: the owner of every key ever bound to it, also of one that was revoked or has expired', async () => {
+    const owned = (id: string, owner: string, more: object = {}) => key(id, { actor: { type: 'AGENT', id: 'fox' }, owner: { type: 'USER', id: owner }, ...more });
+    await owned('live', 'ann');
+    await owned('again', 'Ann');
+    await owned('revoked', 'bob');
+    await of().log.write(streamOf('apikey', site, 'revoked'), { type: 'ApiKeyRevoked', data: {} });
+    await owned('expired', 'cid', { expiresOn: '2026-01-01T00:00:01.000Z' });
+    await owned('other', 'dan', { actor: { type: 'AGENT', id: 'owl' } });
+    await owned('any', 'eve', { actor: null, anyActor: true, defaultActor: { type: 'AGENT', id: 'fox' } });
+    of().clock.wallMs = Date.UTC(2026, 0, 1, 0, 0, 1);
+    const models = await of().caughtUp(await of().started());
+    expect((await models.ownersOf({ type: 'AGENT', id: 'FOX' })).map(({ id }) => id.toLowerCase())).toEqual(['ann', 'bob', 'cid']);
   });
 
   it('are found by id, revoked ones too, and listed newest first', async () => {

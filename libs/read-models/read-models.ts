@@ -259,9 +259,9 @@ export class ReadModels {
     return this.#projector.ask('approversOf', { site, nowMs: this.#nowMs() });
   }
 
-  /** The owners of live keys bound to a principal. */
+  /** The owners of every key that was ever bound to a principal, also of those that are revoked or have expired. */
   ownersOf(principal: Principal): Result<'ownersOf'> {
-    return this.#projector.ask('ownersOf', { principal, nowMs: this.#nowMs() });
+    return this.#projector.ask('ownersOf', { principal });
   }
 
   /** A key, also a revoked or expired one. Whether the projection is fresh enough to be believed is for the caller to see (`api-keys`). */

@@ -14,6 +14,8 @@ export interface ApiKeyItem {
   readonly anyActor: boolean;
   readonly defaultActor: Principal | null;
   readonly owner: Principal | null;
+  /** Null: made with the root key. */
+  readonly createdBy: Principal | null;
   readonly expiresOnMs: number | null;
   readonly keySha256: string;
   readonly revision: number;
@@ -25,7 +27,7 @@ const select = `SELECT ${columnsOf(apiKeyTable)} FROM api_keys`;
 
 const principal = (json: string | null): Principal | null => (json === null ? null : (JSON.parse(json) as Principal));
 
-const item = ({ tenant, environment, boundTo: _, scopes, actor, anyActor, defaultActor, owner, ...row }: ApiKeyRow): ApiKeyItem => ({
+const item = ({ tenant, environment, boundTo: _, scopes, actor, anyActor, defaultActor, owner, createdBy, ...row }: ApiKeyRow): ApiKeyItem => ({
   ...row,
   site: { tenant, environment },
   scopes: JSON.parse(scopes) as string[],
@@ -33,6 +35,7 @@ const item = ({ tenant, environment, boundTo: _, scopes, actor, anyActor, defaul
   anyActor: anyActor === 1,
   defaultActor: principal(defaultActor),
   owner: principal(owner),
+  createdBy: principal(createdBy),
 });
 
 /** The key of an id, also when it was revoked or has expired: that is for the caller to see. */
@@ -48,6 +51,8 @@ export function listApiKeys(database: Database.Database, { limit, cursor }: Pagi
   return pageOf('keys', rows, limit, item, (row) => [row.createdAtMs, row.id]);
 }
 
+const boundKeys = (database: Database.Database): readonly ApiKeyItem[] => sql<ApiKeyRow>(database, `${select} WHERE anyActor = 0 ORDER BY createdAtMs, id`).all().map(item);
+
 const liveBoundKeys = (database: Database.Database, nowMs: number): readonly ApiKeyItem[] =>
   sql<ApiKeyRow>(database, `${select} WHERE revokedAtMs IS NULL AND (expiresOnMs IS NULL OR expiresOnMs > ?) AND anyActor = 0 ORDER BY createdAtMs, id`).all(nowMs).map(item);
 
@@ -58,9 +63,12 @@ export function approversOf(database: Database.Database, { site, nowMs }: { site
   );
 }
 
-/** The owners of live keys bound to a principal, each once. */
-export function ownersOf(database: Database.Database, { principal: of, nowMs }: { principal: Principal; nowMs: number }): readonly Principal[] {
-  return distinct(liveBoundKeys(database, nowMs).flatMap(({ actor, owner }) => (actor !== null && samePrincipal(actor, of) && owner !== null ? [owner] : [])));
+/**
+ * The owners of every key that was ever bound to a principal, each once. Those of revoked and expired keys too: whoever
+ * answered for a machine could else end its key and then approve what it asked for.
+ */
+export function ownersOf(database: Database.Database, { principal: of }: { principal: Principal }): readonly Principal[] {
+  return distinct(boundKeys(database).flatMap(({ actor, owner }) => (actor !== null && samePrincipal(actor, of) && owner !== null ? [owner] : [])));
 }
 
 const distinct = (principals: readonly Principal[]): readonly Principal[] => [...new Map(principals.map((one) => [formatPrincipal(one).toLowerCase(), one])).values()];
