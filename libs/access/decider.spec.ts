@@ -5,10 +5,10 @@ import { type ApiKeyCommand, apiKeyDecider, type ApiKeyEvent, type CreateApiKey,
 const nowMs = Date.parse('2026-11-01T12:00:00Z');
 const sam = { type: 'USER', id: 'sam' } as const;
 const bot = { type: 'AGENT', id: 'bot' } as const;
-const create: CreateApiKey = { do: 'create', keyId: 'key_1', nowMs, name: 'sam at home', scopes: ['site:acme:read'], actor: sam, keySha256: 'ab'.repeat(32) };
+const create: CreateApiKey = { do: 'create', keyId: 'key_1', nowMs, name: 'sam at home', scopes: ['site:acme:read'], actor: sam, createdBy: null, keySha256: 'ab'.repeat(32) };
 const created: ApiKeyEvent = {
   type: 'ApiKeyCreated',
-  data: { name: 'sam at home', scopes: ['site:acme:read'], actor: sam, anyActor: false, defaultActor: null, owner: null, expiresOn: null, keySha256: 'ab'.repeat(32) },
+  data: { name: 'sam at home', scopes: ['site:acme:read'], actor: sam, anyActor: false, defaultActor: null, owner: null, createdBy: null, expiresOn: null, keySha256: 'ab'.repeat(32) },
 };
 const revoke: ApiKeyCommand = { do: 'revoke', keyId: 'key_1' };
 

@@ -17,6 +17,8 @@ export interface CreateApiKey {
   readonly anyActor?: boolean;
   readonly defaultActor?: Principal;
   readonly owner?: Principal;
+  /** Who makes it; null: the root key. */
+  readonly createdBy: Principal | null;
   /** RFC 3339. */
   readonly expiresOn?: string;
   /** SHA-256 of the text of the key that will be shown, hex. */
@@ -56,9 +58,9 @@ function create(state: ApiKeyState, command: CreateApiKey): Decision<ApiKeyEvent
   return { events: [{ type: 'ApiKeyCreated', data }], result: { keyId: command.keyId, name: data.name, scopes: data.scopes, expiresOn: data.expiresOn } };
 }
 
-function createdKey({ name, scopes, actor, anyActor = false, defaultActor, owner, expiresOn, keySha256 }: CreateApiKey): Extract<ApiKeyEvent, { type: 'ApiKeyCreated' }>['data'] {
+function createdKey({ name, scopes, actor, anyActor = false, defaultActor, owner, createdBy, expiresOn, keySha256 }: CreateApiKey): Extract<ApiKeyEvent, { type: 'ApiKeyCreated' }>['data'] {
   const expiry = expiresOn === undefined ? null : formatInstant(parseInstant(expiresOn) ?? NaN);
-  return { name, scopes, actor: plain(actor), anyActor, defaultActor: plain(defaultActor), owner: plain(owner), expiresOn: expiry, keySha256 };
+  return { name, scopes, actor: plain(actor), anyActor, defaultActor: plain(defaultActor), owner: plain(owner), createdBy: plain(createdBy), expiresOn: expiry, keySha256 };
 }
 
 function revoke(state: ApiKeyState, keyId: string): Decision<ApiKeyEvent> {
@@ -67,7 +69,7 @@ function revoke(state: ApiKeyState, keyId: string): Decision<ApiKeyEvent> {
   return { events, result: { keyId, status: 'REVOKED' } };
 }
 
-const plain = (principal: Principal | undefined): Principal | null => (principal === undefined ? null : { type: principal.type, id: principal.id });
+const plain = (principal: Principal | null | undefined): Principal | null => (principal === null || principal === undefined ? null : { type: principal.type, id: principal.id });
 
 interface BrokenRule {
   readonly path: string;

@@ -11,6 +11,8 @@ export type ApiKeyEvent =
         readonly anyActor: boolean;
         readonly defaultActor: Principal | null;
         readonly owner: Principal | null;
+        /** Who made it; null when that was the root key. Keys of before this member have none. */
+        readonly createdBy?: Principal | null;
         readonly expiresOn: string | null;
         /** SHA-256 of the key's text (256 random bits, so a plain hash hides it). */
         readonly keySha256: string;

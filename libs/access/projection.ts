@@ -13,6 +13,7 @@ export interface ApiKeyRow {
   readonly anyActor: number;
   readonly defaultActor: string | null;
   readonly owner: string | null;
+  readonly createdBy: string | null;
   readonly expiresOnMs: number | null;
   readonly keySha256: string;
   readonly revision: number;
@@ -33,6 +34,7 @@ export const apiKeyTable: Table<ApiKeyRow> = {
     anyActor: 'integer',
     defaultActor: 'text',
     owner: 'text',
+    createdBy: 'text',
     expiresOnMs: 'integer',
     keySha256: 'text',
     revision: 'integer',
@@ -60,7 +62,7 @@ export const apiKeyProjection: Projection = {
       rows.put(apiKeyTable, { ...row, revision: row.revision + 1, revokedAtMs: fact.recordedAt });
       return;
     }
-    const { name, scopes, actor, anyActor, defaultActor, owner, expiresOn, keySha256 } = fact.data;
+    const { name, scopes, actor, anyActor, defaultActor, owner, createdBy = null, expiresOn, keySha256 } = fact.data;
     rows.put(apiKeyTable, {
       id,
       ...site,
@@ -71,6 +73,7 @@ export const apiKeyProjection: Projection = {
       anyActor: Number(anyActor),
       defaultActor: principalJson(defaultActor),
       owner: principalJson(owner),
+      createdBy: principalJson(createdBy),
       expiresOnMs: expiresOn === null ? null : Date.parse(expiresOn),
       keySha256,
       revision: 1,

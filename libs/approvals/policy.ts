@@ -1,4 +1,4 @@
-import { type Decider, type Principal, refuse, type Refusal, samePrincipal, type Stored } from '#kernel';
+import { type Decider, formatPrincipal, type Principal, refuse, type Refusal, samePrincipal, type Stored } from '#kernel';
 import { type ApprovalPolicy, type ApprovalPolicyEvent, type GateableCommand, gateableCommands } from './events.ts';
 
 export const isGateable = (commandType: string): commandType is GateableCommand => gateableCommands.some((known) => known === commandType);
@@ -31,6 +31,8 @@ export interface SetPolicy {
   readonly commandType: GateableCommand;
   readonly change: Partial<ApprovalPolicy>;
   readonly overridesGate: boolean;
+  /** Who asks for it: a list that needs their vote could not decide what they themselves ask for. */
+  readonly setBy: Principal;
 }
 
 /** The policy of one command type. Refuses `validation-failed` when nobody could ever meet it. */
@@ -40,7 +42,7 @@ export function policyDecider(commandType: GateableCommand): Decider<PolicyState
     evolve: (state: PolicyState, event: Stored<ApprovalPolicyEvent>): PolicyState => ({ policy: event.data, version: state.version + 1 }),
     decide: (state, command) => {
       const policy: ApprovalPolicy = { ...state.policy, ...command.change };
-      const refusal = unmeetable(policy);
+      const refusal = unmeetable(policy, command.setBy);
       if (refusal !== undefined) return refusal;
       const result = { commandType, ...policy };
       if (sameJson(policy, state.policy)) return { events: [], result };
@@ -54,7 +56,7 @@ const sameJson = (a: ApprovalPolicy, b: ApprovalPolicy): boolean =>
 
 const neverVote: ReadonlySet<string> = new Set(['AGENT', 'CONNECTOR', 'SYSTEM']);
 
-function unmeetable(policy: ApprovalPolicy): Refusal | undefined {
+function unmeetable(policy: ApprovalPolicy, setBy: Principal): Refusal | undefined {
   const wrong = (path: string, message: string): Refusal => refuse('validation-failed', message, { errors: [{ path: `payload.${path}`, message }] });
   const { approvers, minApprovals } = policy;
   if (policy.minTtlSeconds > policy.maxTtlSeconds) return wrong('maxTtlSeconds', `maxTtlSeconds must be at least minTtlSeconds (${policy.minTtlSeconds}).`);
@@ -62,7 +64,8 @@ function unmeetable(policy: ApprovalPolicy): Refusal | undefined {
   const barred = approvers.find((approver) => neverVote.has(approver.type));
   if (barred !== undefined) return wrong('approvers', `A ${barred.type} never approves: list USER (or SERVICE) principals.`);
   const distinct = approvers.filter((approver, index) => approvers.findIndex((other) => samePrincipal(other, approver)) === index);
-  if (distinct.length > 0 && distinct.length < minApprovals) return wrong('approvers', `${minApprovals} approvals can't be met by ${distinct.length} approvers.`);
+  const others = outsideChain(distinct, [setBy]).length;
+  if (distinct.length > 0 && others < minApprovals) return wrong('approvers', `The list must hold at least ${minApprovals} approver(s) beside ${formatPrincipal(setBy)}, who can't approve their own requests; it holds ${others}.`);
   return undefined;
 }
 

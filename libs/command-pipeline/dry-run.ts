@@ -7,7 +7,8 @@ import type { CommandRequest, DryRunAnswer } from './port.ts';
 import type { World } from './world.ts';
 
 /** What the command would do now, and everything that stands against it: the pipeline's steps up to the first write, and none further. */
-export async function dryRun(world: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<DryRunAnswer> {
+export async function dryRun(wholeWorld: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<DryRunAnswer> {
+  const world = lookingOnly(wholeWorld);
   const { commandType } = request;
   const attempt = await begin(world, aggregates, definition, request, commandId);
   if (isRefusal(attempt)) return { commandId, commandType, resourceId: '', outcome: 'REFUSED', events: [], unmet: [attempt] };
@@ -21,6 +22,20 @@ export async function dryRun(world: World, aggregates: Aggregates, definition: A
   const unmet = [precondition(attempt, loaded), gate, plan].filter((one): one is Refusal => one !== undefined && isRefusal(one));
   return { ...answer, ...outcomeOf(plan, unmet), unmet };
 }
+
+/** Even a key to take fingerprints with is not made: where a site has none, nothing has a fingerprint there. */
+const lookingOnly = (world: World): World => ({
+  ...world,
+  vault: {
+    open: (place, name) => world.vault.open(place, name),
+    fingerprint: async (site, input) => (await world.vault.knownFingerprint(site, input)) ?? 'none',
+    knownFingerprint: (site, input) => world.vault.knownFingerprint(site, input),
+    store: neverInADryRun,
+    shred: neverInADryRun,
+  },
+});
+
+const neverInADryRun = (): Promise<never> => Promise.reject(new TypeError('a dry run writes nothing'));
 
 function outcomeOf(plan: Plan | Refusal, unmet: readonly Refusal[]): Pick<DryRunAnswer, 'outcome' | 'events'> {
   const facts = isRefusal(plan) ? [] : plan.facts;

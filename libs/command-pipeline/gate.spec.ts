@@ -293,6 +293,14 @@ describe('four eyes', () => {
     expect(await grantBy(kim, { caller: rootKey })).toBe('approver-not-eligible');
   });
 
+  it('refuses a vote with a key that somebody in the requester chain made', async () => {
+    expect(await grantBy(kim, { caller: boundKey(kim, { createdBy: sam }) })).toBe('approver-conflict');
+    const payload = { name: 'kim', scopes: ['site:tnt_demo:approve'], actor: { ...kim } };
+    await at.must('CreateApiKey', payload, { caller: boundKey(sam, { isAdmin: true }) });
+    await at.must('CreateApiKey', payload, { caller: rootKey });
+    expect((await at.events('ApiKeyCreated')).map(({ data }) => (JSON.parse(data) as { createdBy: unknown }).createdBy)).toEqual([sam, null]);
+  });
+
   it('lets nobody but the requester use it, and no voter', async () => {
     const approval = await approved();
     expect(await at.refused(rotation, whs, { actor: lee, caller: boundKey(lee), ...withApproval(approval) })).toBe('approval-required');
@@ -427,6 +435,12 @@ describe('SetApprovalPolicy', () => {
     expect(await at.refused('SetApprovalPolicy', { commandType: rotation, approvers: [{ ...kim }, { type: 'USER', id: 'USR_KIM' }], minApprovals: 2 }, byAdmin)).toBe('validation-failed');
   });
 
+  it('refuses a list that needs the vote of who sets it', async () => {
+    expect(await at.refused('SetApprovalPolicy', { commandType: rotation, approvers: [{ ...lee }] }, byAdmin)).toBe('validation-failed');
+    expect(await at.refused('SetApprovalPolicy', { commandType: rotation, approvers: [{ ...lee }, { ...kim }], minApprovals: 2 }, byAdmin)).toBe('validation-failed');
+    await at.must('SetApprovalPolicy', { commandType: rotation, approvers: [{ ...lee }, { ...kim }] }, byAdmin);
+  });
+
   it('with an empty list of approvers denies', async () => {
     await at.must('SetApprovalPolicy', { commandType: rotation, approvers: [] }, byAdmin);
     expect(await at.refused('RequestApproval', { commandType: rotation, resourceId: 'whs_1', expiresOn: inHours(1) })).toBe('approver-not-eligible');
@@ -463,6 +477,12 @@ describe('a dry run', () => {
     const before = at.log.head;
     expect(await at.pipeline.dryRun(commandOf('PauseWebhookSubscription', whs, { idempotencyKey: 'k' }))).toMatchObject({ outcome: 'APPLIED', events: [{ type: 'WebhookSubscriptionPaused' }], unmet: [] });
     expect(at.log.head).toBe(before);
+  });
+
+  it('writes nothing in a site where nothing has ever happened', async () => {
+    const fresh = governedWorld();
+    expect(await fresh.pipeline.dryRun(commandOf('UpsertWebhookSubscription', upsertOf('whs_1'), { idempotencyKey: 'k' }))).toMatchObject({ outcome: 'APPLIED' });
+    expect(fresh.log.head).toBe(0);
   });
 
   it('names every unmet condition at once', async () => {

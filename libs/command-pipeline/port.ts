@@ -9,6 +9,8 @@ export interface Caller {
   readonly boundTo: Principal | null;
   /** The person who answers for the key (AGENT, CONNECTOR, SERVICE and any-actor keys have one). */
   readonly owner: Principal | null;
+  /** Who made the key: nobody approves their own request with a key they made for somebody else. Null: the root key did. */
+  readonly createdBy: Principal | null;
   /** Whether the key may administer (keys, policies, projections). */
   readonly isAdmin: boolean;
 }

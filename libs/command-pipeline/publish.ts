@@ -30,18 +30,13 @@ export interface Published {
 /** Who publishes, and on what trace: a command request without a payload of its own. */
 export type Publisher = Pick<CommandRequest, 'site' | 'actor' | 'correlationId' | 'causationId' | 'traceparent'>;
 
-/** Made in process by a saga, about something that Countersign itself did. */
-export interface Origin {
-  readonly operational: boolean;
-}
-
 /**
  * Publishes one event with one append: the event's stream, expected not to exist, is claim, effect and receipt at once.
  * The same id with the same type, actor and text is a duplicate; with anything else it is refused (`idempotency-key-reused`).
  */
-export async function publishEvent(world: World, publisher: Publisher, event: EventToPublish, origin: Origin = { operational: false }): Promise<Published | Refusal> {
+export async function publishEvent(world: World, publisher: Publisher, event: EventToPublish): Promise<Published | Refusal> {
   try {
-    return await publish(world, publisher, event, origin);
+    return await publish(world, publisher, event);
   } catch (error) {
     // What was read before the append: nothing was written. A refusal is one event's own, and a list of them goes on.
     if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
@@ -49,11 +44,11 @@ export async function publishEvent(world: World, publisher: Publisher, event: Ev
   }
 }
 
-async function publish(world: World, publisher: Publisher, event: EventToPublish, origin: Origin): Promise<Published | Refusal> {
+async function publish(world: World, publisher: Publisher, event: EventToPublish): Promise<Published | Refusal> {
   const nowMs = world.clock.now();
   const eventId = event.eventId ?? newId('evt', nowMs, world.ids);
   const request: CommandRequest = { ...publisher, commandType: 'PublishEvent', caller: null, idempotencyKey: eventId, payload: {} };
-  const commandId = commandIdOf(publisher.site, eventId, origin.operational ? 'saga' : 'caller');
+  const commandId = commandIdOf(publisher.site, eventId, 'caller');
   const attemptId = world.ids.uuid();
   const fingerprint = await fingerprintOf(world, publisher, event);
   const metadata = {
@@ -63,7 +58,6 @@ async function publish(world: World, publisher: Publisher, event: EventToPublish
     fingerprint,
     fpv: String(currentRecipe),
     ...(event.occurredAt === null ? {} : { occurredat: event.occurredAt }),
-    ...(origin.operational ? { operational: 'true' } : {}),
   };
   const recorded: NewEvent = { id: eventIdOf(commandId, attemptId, 0, 0), type: eventPublished, data: event.dataText, metadata };
   const answer = { commandId, eventId, idempotent: event.eventId !== null };

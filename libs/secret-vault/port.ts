@@ -32,6 +32,8 @@ export interface SecretVault {
    * Throws `SigningSecretUnavailable` when the site's key can't be opened; rejects with the store's errors.
    */
   fingerprint(site: Site, input: string): Promise<string>;
+  /** The same, without making a key: null where the site has none yet, so that nothing can have been fingerprinted there. */
+  knownFingerprint(site: Site, input: string): Promise<string | null>;
 }
 
 /** A version of a managed secret, by the site it belongs to. */

@@ -104,6 +104,12 @@ class SealedVault implements SecretVault, VaultKeeping {
     throw new SigningSecretUnavailable(`secret version ${versionId} can't be opened: ${secret.unreadable}`);
   }
 
+  async knownFingerprint(site: Site, input: string): Promise<string | null> {
+    const stream = fingerprintKeyStream(site);
+    const key = await (this.#fingerprintKeys.get(stream) ?? this.#readFingerprintKey(site, stream));
+    return key === undefined ? null : hmacSha256Hex(key.reveal(), input);
+  }
+
   async #fingerprintKey(site: Site, stream: string): Promise<Secret<Uint8Array>> {
     const { masterKeys, ids } = this.#parts;
     const there = await this.#readFingerprintKey(site, stream);

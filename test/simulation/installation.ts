@@ -10,7 +10,7 @@ export const site: Site = { tenant: 'tnt_sim', environment: 'production' };
 export const requester: Principal = { type: 'USER', id: 'usr_sam' };
 export const approver: Principal = { type: 'USER', id: 'usr_kim' };
 
-export const callerOf = (principal: Principal): Caller => ({ keyId: `key_${principal.id}`, isRoot: false, boundTo: principal, owner: null, isAdmin: false });
+export const callerOf = (principal: Principal): Caller => ({ keyId: `key_${principal.id}`, isRoot: false, boundTo: principal, owner: null, createdBy: null, isAdmin: false });
 
 const masterKeys = { current: { id: 'simulated', sealingKey: new Secret(new Uint8Array(32).fill(7)) }, previous: null };
 

@@ -13,8 +13,8 @@ export const kim: Principal = { type: 'USER', id: 'usr_kim' };
 export const lee: Principal = { type: 'USER', id: 'usr_lee' };
 
 /** A key bound to its actor, as the authenticator would describe it. */
-export const boundKey = (principal: Principal, more: Partial<Caller> = {}): Caller => ({ keyId: `key_${principal.id}`, isRoot: false, boundTo: principal, owner: null, isAdmin: false, ...more });
-export const rootKey: Caller = { keyId: 'root', isRoot: true, boundTo: null, owner: null, isAdmin: true };
+export const boundKey = (principal: Principal, more: Partial<Caller> = {}): Caller => ({ keyId: `key_${principal.id}`, isRoot: false, boundTo: principal, owner: null, createdBy: null, isAdmin: false, ...more });
+export const rootKey: Caller = { keyId: 'root', isRoot: true, boundTo: null, owner: null, createdBy: null, isAdmin: true };
 
 type More = Partial<Omit<CommandRequest, 'commandType' | 'payload'>>;
 

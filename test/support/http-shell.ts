@@ -154,6 +154,7 @@ function addKey(keys: Map<string, ApiKeyItem>, random: Uint8Array, scopes: reado
     anyActor: true,
     defaultActor: { type: 'SERVICE', id: 'registry' },
     owner: { type: 'USER', id: 'sam' },
+    createdBy: null,
     expiresOnMs: null,
     keySha256: keySha256(text),
     revision: 1,

@@ -94,6 +94,7 @@ function authenticated(record: ApiKeyItem): AuthenticatedKey {
     boundTo: record.actor,
     defaultActor: record.defaultActor,
     owner: record.owner,
+    createdBy: record.createdBy,
     isAdmin: isAdmin(scopes),
     scopeTexts: record.scopes,
     scopes,

@@ -21,6 +21,7 @@ const key: AuthenticatedKey = {
   boundTo: null,
   defaultActor: { type: 'USER', id: 'root' },
   owner: null,
+  createdBy: null,
   isAdmin: true,
   scopeTexts,
   scopes: scopeTexts.flatMap((text) => parseScope(text) ?? []),

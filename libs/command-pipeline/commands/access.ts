@@ -33,6 +33,7 @@ const create: CommandDefinition<ApiKeyState, CreateKey, ApiKeyEvent> = {
       name: text(payload, 'name'),
       scopes: textList(payload, 'scopes'),
       anyActor: flag(payload, 'anyActor'),
+      createdBy: request.caller?.isRoot === true ? null : request.actor,
       keySha256: keySha256(keyText),
       ...(actor === undefined ? {} : { actor }),
       ...(defaultActor === undefined ? {} : { defaultActor }),

@@ -7,7 +7,7 @@ import type { AnyCommandDefinition, CommandDefinition, Context } from '../defini
 import { fence, usedBefore } from '../fence.ts';
 import { approvalFold, loadApproval, loadPolicy } from '../gate.ts';
 import { instantOrNull, text, textOr } from '../payload.ts';
-import type { Caller } from '../port.ts';
+import type { Caller, CommandRequest } from '../port.ts';
 import type { World } from '../world.ts';
 
 type ApprovalDefinition = CommandDefinition<ApprovalState, ApprovalCommand, ApprovalEvent>;
@@ -57,7 +57,7 @@ function requestApproval(gateable: Gateable): ApprovalDefinition {
       const { commandType, resourceId } = wanted.binding;
       for (const approvalId of await world.approvals.openRequests(site, commandType, resourceId, actor)) {
         const { state } = await loadApproval(aggregates, site, approvalId);
-        if (isSameRequest(state, wanted, request.payload, actor, nowMs)) return approvalId;
+        if (isSameRequest(state, wanted, request, nowMs)) return approvalId;
       }
       return undefined;
     },
@@ -77,7 +77,7 @@ function requestApproval(gateable: Gateable): ApprovalDefinition {
         requester: { type: actor.type, id: actor.id },
         onBehalfOf: actor.onBehalfOf ?? [],
         chain: await chainOf(world, actor, caller),
-        requesterKeyId: caller?.keyId ?? 'saga',
+        requesterKeyId: keyIdOf(caller),
         resourceMayBeMissing: mayBeMissing.has(wanted.binding.commandType),
         reason: textOr(payload, 'reason', null),
         payload: wanted.payload,
@@ -131,12 +131,15 @@ const keptPayload = async ({ vault }: World, site: Site, shown: Json | undefined
 
 const invalid = (path: string, message: string): Refusal => refuse('validation-failed', message, { errors: [{ path, message }] });
 
-/** Identical: the same binding, shown payload, times and reason, by the same requester on behalf of the same people, and still open. */
-function isSameRequest(state: ApprovalState, { binding, payload: kept }: Wanted, payload: JsonObject, actor: Actor, nowMs: number): boolean {
+/**
+ * Identical: the same binding, shown payload, times and reason, by the same requester with the same key (its owner stands in
+ * the chain) on behalf of the same people, and still open.
+ */
+function isSameRequest(state: ApprovalState, { binding, payload: kept }: Wanted, { payload, actor, caller }: CommandRequest, nowMs: number): boolean {
   if (state.status === 'NONE' || statusNow(state, binding, nowMs) !== 'PENDING') return false;
   const asked = { ...timesOf(payload), reason: textOr(payload, 'reason', null), behalf: actor.onBehalfOf ?? [], payload: kept, ...binding };
   const { dueOnMs, expiresOnMs, reason, onBehalfOf: behalf } = state;
-  return samePrincipal(state.requester, actor) && canonicalJson(asked as unknown as JsonObject) === canonicalJson({ dueOnMs, expiresOnMs, reason, behalf, payload: state.payload, ...state.binding } as unknown as JsonObject);
+  return samePrincipal(state.requester, actor) && state.requesterKeyId === keyIdOf(caller) && canonicalJson(asked as unknown as JsonObject) === canonicalJson({ dueOnMs, expiresOnMs, reason, behalf, payload: state.payload, ...state.binding } as unknown as JsonObject);
 }
 
 /** Everybody who may not decide: the requester, all it acts for, the owner of its key, and the owners of machines among them. */
@@ -146,6 +149,8 @@ async function chainOf(world: World, actor: Actor, caller: Caller | null): Promi
   const owners = (await Promise.all(machines.map((machine) => world.directory.ownersOf(machine)))).flat();
   return [...named, ...owners].filter((one, index, all) => all.findIndex((other) => samePrincipal(one, other)) === index);
 }
+
+const keyIdOf = (caller: Caller | null): string => caller?.keyId ?? 'saga';
 
 const ownerOf = (caller: Caller | null): readonly Principal[] => (caller === null || caller.owner === null ? [] : [caller.owner]);
 
@@ -157,7 +162,7 @@ async function voterOf({ request, world }: Context): Promise<Voter | Refusal> {
     principal: { type: actor.type, id: actor.id },
     keyId: caller.keyId,
     bound: caller.boundTo !== null && samePrincipal(caller.boundTo, actor),
-    alsoFor: [...(actor.onBehalfOf ?? []), ...ownerOf(caller), ...owners],
+    alsoFor: [...(actor.onBehalfOf ?? []), ...ownerOf(caller), ...(caller.createdBy === null ? [] : [caller.createdBy]), ...owners],
     isAdmin: caller.isAdmin,
   };
 }

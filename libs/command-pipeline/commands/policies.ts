@@ -21,7 +21,7 @@ const setPolicy: CommandDefinition<PolicyState, Prepared, ApprovalPolicyEvent> =
   fold: (resourceId) => policyFold(typeOf(resourceId)),
   gates: () => ['SetApprovalPolicy'],
   incarnation: () => 'NONE',
-  prepare: ({ request, resourceId, overridesGate }) => Promise.resolve<Prepared | Refusal>({ command: { commandType: typeOf(resourceId), change: changeOf(request.payload), overridesGate } }),
+  prepare: ({ request, resourceId, overridesGate }) => Promise.resolve<Prepared | Refusal>({ command: { commandType: typeOf(resourceId), change: changeOf(request.payload), overridesGate, setBy: request.actor } }),
   decide: (state, { command }) => policyDecider(command.commandType).decide(state, command),
 };
 
