@@ -30,7 +30,7 @@ export interface ShellParts {
 export async function createHttpApp(parts: ShellParts): Promise<NestFastifyApplication> {
   const { clock, ids, log, metrics } = parts;
   const allowed = new AllowedMethods();
-  const answerProblem = createAnswerProblem(log, allowed);
+  const answerProblem = createAnswerProblem(log, allowed, clock);
   const authenticator = new Authenticator(parts.reads, parts.projections, parts.rootKey, clock);
   const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem, isStopping: () => parts.facts.stopping });
   // Made once, when it is first asked for: what makes it takes long to load.

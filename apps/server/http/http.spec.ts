@@ -1,6 +1,9 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+import { rootKeyText, type Shell, startShell } from '../../../test/support/http-shell.ts';
+import type { Upload } from '../../../test/support/uploader.ts';
 
 let shell: Shell;
 let port: number;
@@ -73,8 +76,54 @@ describe('a body', () => {
   it('may say its charset', async () => expect((await publish({ type: 'a.b', data: 1 }, { 'content-type': 'application/json; charset=utf-8' })).status).toBe(200));
 
   it('is not read before the key is checked', async () => {
-    const answer = await raw('POST /api/events?siteId=acme HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\nConnection: close\r\n\r\n{');
-    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    const socket = connect(port, '127.0.0.1', () => socket.write('POST /api/events?siteId=acme HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{'));
+    const closed = once(socket, 'close');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 [^]*\r\nconnection: close\r\n[^]*}$/);
+    await shell.clock.advance(1_999);
+    expect(socket.readableEnded).toBe(false);
+    await shell.clock.advance(1);
+    await closed;
+  });
+});
+
+describe('a body that is refused while it is still being sent', () => {
+  /** What a client on a thread of its own gets for each of its bodies of 8 MiB + 1 KiB. */
+  const uploaded = async (headers: Upload['headers'], inPieces: boolean): Promise<readonly string[]> => {
+    const workerData: Upload = { url: `http://127.0.0.1:${port}/api/events?siteId=acme`, headers, inPieces, bytes: 8 * 1024 * 1024 + 1_024, times: 20 };
+    const client = new Worker(new URL('../../../test/support/uploader.ts', import.meta.url), { workerData, execArgv: ['--conditions=source', '--disable-warning=ExperimentalWarning'] });
+    const answers: string[] = [];
+    client.on('message', (answer: string) => answers.push(answer));
+    await once(client, 'exit');
+    return answers;
+  };
+  const json = 'application/json';
+
+  it.each([
+    ['too large by its Content-Length', '413 payload-too-large', rootKeyText, json, false],
+    ['too large when it is there', '413 payload-too-large', rootKeyText, json, true],
+    ['of another type', '415 unsupported-media-type', rootKeyText, 'text/plain', false],
+    ['without a valid key', '401 unauthenticated', 'wrong', json, false],
+    ['without a valid key, in pieces', '401 unauthenticated', 'wrong', json, true],
+  ] as const)('%s: a client that is busy writing reads why, each time', async (_case, expected, key, type, inPieces) => {
+    const answers = await uploaded({ authorization: `Bearer ${key}`, 'content-type': type }, inPieces);
+    expect(answers.map((answer) => answer.replace(/^(\d+) .*problems\/([a-z-]+)".*$/, '$1 $2'))).toEqual(Array.from({ length: 20 }, () => expected));
+  });
+
+  it('is not taken without end', async () => {
+    const sent = 64 * 1024 * 1024;
+    const accepted = once(shell.app.getHttpServer(), 'connection');
+    const socket = connect(port, '127.0.0.1');
+    // It is cut off in the middle of its writing, which is what is wanted.
+    socket.on('error', () => undefined);
+    socket.write(`POST /api/events?siteId=acme HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${sent}\r\n\r\n`);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.resume();
+    socket.write(Buffer.alloc(sent));
+    const [atServer] = (await accepted) as [Socket];
+    await closed;
+    expect(atServer.bytesRead).toBeGreaterThan(16 * 1024 * 1024);
+    expect(atServer.bytesRead).toBeLessThan(18 * 1024 * 1024);
   });
 });
 

@@ -1,10 +1,13 @@
+import { Readable } from 'node:stream';
 import { HttpException } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limits } from '#contracts';
 import { OutcomeUnknown, StoreUnavailable } from '#event-store';
+import type { Clock } from '#kernel';
 import { ReadModelsUnavailable } from '#read-models';
 import type { Log } from '#telemetry';
 import type { AllowedMethods } from './allow.ts';
+import { answerThenDrain, isStillSending } from './late-body.ts';
 import { Problem, problemBody, retryAfterSeconds } from './problem.ts';
 
 /** Ends a request with what an error means to its sender. */
@@ -12,13 +15,14 @@ export type AnswerProblem = (error: unknown, request: FastifyRequest, reply: Fas
 
 /** Every answer that is not a success is made here: one shape for all errors, and nothing of our inside in any. RFC 9457. */
 export const createAnswerProblem =
-  (log: Log, allowed: AllowedMethods): AnswerProblem =>
+  (log: Log, allowed: AllowedMethods, clock: Clock): AnswerProblem =>
   (error, request, reply) => {
     const path = pathOf(request);
     const problem = knownProblem(error, request.method, path, allowed) ?? new Problem('internal-error', 'The request failed on our side. The correlation id finds it in the log.');
     if (problem.slug === 'internal-error') log.error({ correlationId: request.id, method: request.method, path, err: error }, 'request failed');
-    const body = { ...problemBody(problem), instance: path, correlationId: request.id };
-    void reply.status(problem.status).headers({ ...headersOf(problem), 'content-type': 'application/problem+json' }).send(Buffer.from(JSON.stringify(body)));
+    const body = Buffer.from(JSON.stringify({ ...problemBody(problem), instance: path, correlationId: request.id }));
+    void reply.status(problem.status).headers({ ...headersOf(problem), 'content-type': 'application/problem+json', 'content-length': String(body.length) });
+    void (isStillSending(request.raw) ? reply.header('connection', 'close').send(Readable.from(answerThenDrain(body, request.raw, clock))) : reply.send(body));
   };
 
 export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0] ?? '/';
