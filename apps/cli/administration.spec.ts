@@ -115,11 +115,12 @@ describe('kf whoami and status', () => {
   });
 
   it('status shows facts, and the read models below them', async () => {
-    const body = { status: 'READY', version: '0.1.0', roles: ['api', 'sagas'], startedAt: '2026-11-02T09:00:00Z', position: '42', projections: [{ name: 'keys', state: 'RUNNING', position: '42', behindMs: 0, poison: null }] };
+    const body = { status: 'READY', version: '0.1.0', roles: ['api', 'sagas'], startedAt: '2026-11-02T09:00:00Z', position: '42', openDeliveries: null, projections: [{ name: 'keys', state: 'RUNNING', position: '42', behindMs: 0, poison: null }] };
     api.answers('GET /api/status', { body }, { body });
     const { out } = await kf(['status'], { server: api.url, tty: table });
     expect(out).toMatch(/^Roles +api, sagas$/m);
     expect(out).toMatch(/^Started at +2026-11-02 10:00:00 \+01:00$/m);
+    expect(out).toMatch(/^Open deliveries +-$/m);
     expect(out).toMatch(/^keys +RUNNING +42 +0 ms +-$/m);
     expect((await kf(['status', '--quiet'], { server: api.url })).out).toBe('READY\n');
   });

@@ -362,8 +362,8 @@ export class StatusDto {
   readonly roles!: readonly string[];
   @Field(position, { nullable: true, description: 'The head of the log; null when the store does not answer.' })
   readonly position!: string | null;
-  @Field(whole(0), { description: 'Deliveries that are neither delivered nor dead-lettered.' })
-  readonly openDeliveries!: number;
+  @Field(whole(0), { nullable: true, description: 'Deliveries of all sites that are neither delivered nor dead-lettered; null for keys without the scope `admin`.' })
+  readonly openDeliveries!: number | null;
   @NestedList(() => ProjectionDto)
   readonly projections!: readonly ProjectionDto[];
 }

@@ -2,8 +2,9 @@ import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { pageSchema, ProjectionDto, StatusDto } from '#contracts';
 import { formatInstant, isRefusal } from '#kernel';
 import type { Page, ProjectionStatus } from '#read-models';
+import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { noSuchThing } from '../access/authorize.ts';
-import { ForAdministrators, ForKeys } from '../access/routes.ts';
+import { ForAdministrators, ForKeys, Key } from '../access/routes.ts';
 import { Describe } from '../http/describe.ts';
 import { problemOf } from '../http/problem.ts';
 import { PROJECTIONS, type Projections, ServerFacts } from '../parts.ts';
@@ -20,7 +21,7 @@ export class StatusController {
   @Get('status')
   @ForKeys()
   @Describe({ tag: 'Operations', operationId: 'status', summary: 'How the server is doing', answer: StatusDto })
-  async status(): Promise<StatusDto> {
+  async status(@Key() key: AuthenticatedKey): Promise<StatusDto> {
     const { ready, head } = await this.readiness.look();
     const { version, startedAtMs, roles } = this.facts;
     return {
@@ -29,7 +30,8 @@ export class StatusController {
       startedAt: formatInstant(startedAtMs),
       roles,
       position: head,
-      openDeliveries: await this.facts.openDeliveries(),
+      // Of all sites: what happens in those that a key has no scope for is not told to it.
+      openDeliveries: key.isAdmin ? await this.facts.openDeliveries() : null,
       projections: this.projections.status().map(withoutPoison),
     };
   }
