@@ -33,7 +33,14 @@ export class GetCommandController {
   @Get(':commandId')
   @ForSite('read')
   @Takes('siteId')
-  @Describe({ tag: 'Commands', operationId: 'getCommand', summary: 'What became of a command', answer: CommandRecordDto, problems: ['not-found'] })
+  @Describe({
+    tag: 'Commands',
+    operationId: 'getCommand',
+    summary: 'What became of a command',
+    description: 'Not of a `PublishEvent`, whose record is the event itself: 404 here; read `GET /api/events/{eventId}`.',
+    answer: CommandRecordDto,
+    problems: ['not-found'],
+  })
   async get(@SiteOfRequest() site: Site, @Param('commandId') commandId: string): Promise<CommandRecordDto> {
     const record = await this.queryBus.execute(new GetCommand(site, commandId));
     if (record === undefined) throw noSuchThing();

@@ -7,6 +7,7 @@ import { type Shell, startShell } from '../../../test/support/http-shell.ts';
 interface Operation {
   readonly operationId: string;
   readonly summary: string;
+  readonly description?: string;
   readonly security: readonly object[];
   readonly responses: Readonly<Record<string, { readonly description: string }>>;
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
@@ -68,6 +69,10 @@ describe('the OpenAPI document', () => {
       const { status, body } = await shell.send('POST', path, { headers: { 'idempotency-key': key }, body: requestBody?.content['application/json'].example });
       expect([route, status, body['errors']]).toEqual([route, 200, undefined]);
     }
+  });
+
+  it('says where to read what a published event came to, which is no command that can be read', () => {
+    expect(document.paths['/api/commands/{commandId}']?.['get']?.description).toMatch(/PublishEvent.*404.*GET \/api\/events\/\{eventId\}/);
   });
 
   it('names only problems of the catalogue', () => {
