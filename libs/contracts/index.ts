@@ -46,7 +46,7 @@ export {
   UpsertWebhookSubscriptionPayload,
 } from './commands.ts';
 export { type Dto, Field, type FieldContext, Fields, Nested, NestedList } from './field.ts';
-export { type JsonOutline, MalformedJson, outlineJson, type Slice } from './json-text.ts';
+export { type JsonOutline, MalformedJson, outlineJson, repeatedMembers, type Slice } from './json-text.ts';
 export { type JsonSchema } from './kinds.ts';
 export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';

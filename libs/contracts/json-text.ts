@@ -42,6 +42,49 @@ export function outlineJson(text: string, within: Slice = { start: 0, end: text.
   return { kind, start, end, members, items };
 }
 
+/**
+ * The paths of members that stand twice in their object, at any depth: `payload.actor.id`. What such an object means would
+ * depend on who reads it. At most the first hundred. Throws `MalformedJson` like `outlineJson`. RFC 8259, section 4.
+ */
+export function repeatedMembers(text: string): readonly string[] {
+  const names = new MemberNames();
+  const scanner = new Scanner(text, text.length, names);
+  scanner.value(scanner.skipSpace(0), 0);
+  return names.repeated;
+}
+
+const toldRepeated = 100;
+
+/** Follows a scan down the objects and lists it is in, and notes the names that it has met in each object. */
+class MemberNames {
+  readonly repeated: string[] = [];
+  readonly #within: { step: string; items: number; seen?: Set<string> }[] = [];
+
+  open(): void {
+    this.#within.push({ step: '', items: 0 });
+  }
+
+  member(name: string): void {
+    const here = this.#within.at(-1);
+    if (here === undefined) return;
+    here.step = `.${name.slice(0, 80)}`;
+    here.seen ??= new Set();
+    if (here.seen.has(name) && this.repeated.length < toldRepeated) this.repeated.push(this.#within.map(({ step }) => step).join('').replace(/^\./, ''));
+    here.seen.add(name);
+  }
+
+  item(): void {
+    const here = this.#within.at(-1);
+    if (here === undefined) return;
+    here.step = `[${here.items}]`;
+    here.items += 1;
+  }
+
+  close(): void {
+    this.#within.pop();
+  }
+}
+
 type OnPart = (name: string | undefined, value: Slice) => void;
 
 const quote = 0x22;
@@ -52,10 +95,12 @@ const escapeForm = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 class Scanner {
   readonly #text: string;
   readonly #end: number;
+  readonly #names: MemberNames | undefined;
 
-  constructor(text: string, end: number) {
+  constructor(text: string, end: number, names?: MemberNames) {
     this.#text = text;
     this.#end = end;
+    this.#names = names;
   }
 
   /** The place after the value that starts at `at`. Recursion is bounded by the depth limit. */
@@ -64,7 +109,7 @@ class Scanner {
       case '{':
         return this.#list(at, depth, '}', (item) => this.#member(item, depth, onPart));
       case '[':
-        return this.#list(at, depth, ']', (item) => this.#part(undefined, item, depth, onPart));
+        return this.#list(at, depth, ']', (item) => this.#item(item, depth, onPart));
       case '"':
         return this.#string(at);
       case 't':
@@ -88,9 +133,13 @@ class Scanner {
     if (depth >= limits.jsonDepth) throw new MalformedJson(this.#text, open, `at most ${limits.jsonDepth} levels of nesting`);
     let at = this.skipSpace(open + 1);
     if (this.#at(at) === close) return at + 1;
+    this.#names?.open();
     for (;;) {
       at = this.skipSpace(item(at));
-      if (this.#at(at) === close) return at + 1;
+      if (this.#at(at) === close) {
+        this.#names?.close();
+        return at + 1;
+      }
       if (this.#at(at) !== ',') throw new MalformedJson(this.#text, at, `"," or "${close}"`);
       at = this.skipSpace(at + 1);
     }
@@ -101,8 +150,14 @@ class Scanner {
     const nameEnd = this.#string(at);
     const colon = this.skipSpace(nameEnd);
     if (this.#at(colon) !== ':') throw new MalformedJson(this.#text, colon, '":"');
-    const name = onPart === undefined ? undefined : (JSON.parse(this.#text.slice(at, nameEnd)) as string);
+    const name = onPart === undefined && this.#names === undefined ? '' : (JSON.parse(this.#text.slice(at, nameEnd)) as string);
+    this.#names?.member(name);
     return this.#part(name, this.skipSpace(colon + 1), depth, onPart);
+  }
+
+  #item(at: number, depth: number, onPart?: OnPart): number {
+    this.#names?.item();
+    return this.#part(undefined, at, depth, onPart);
   }
 
   #part(name: string | undefined, start: number, depth: number, onPart?: OnPart): number {

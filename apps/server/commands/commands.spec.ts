@@ -141,6 +141,27 @@ describe('the body of a command', () => {
     expect(await errorsOf(JSON.stringify(body).replace('"payload":{', '"payload":{"targetUrl":"https://a.example",'))).toEqual([{ path: 'payload.targetUrl', message: 'is there twice' }]);
   });
 
+  it('may have none twice further in, in the actor and in the payload that is to be approved', async () => {
+    expect(await errorsOf(JSON.stringify(body).replace('"actor":{', '"actor":{"id":"kim",'))).toEqual([{ path: 'actor.id', message: 'is there twice' }]);
+    const asked = '{"commandType":"SetApprovalPolicy","resourceId":"PauseWebhookSubscription","expiresOn":"2026-12-01T00:00:00Z","payload":{"required":true,"approvers":[{"id":"a"},{"id":"a","id":"b"}],"required":false}}';
+    const text = JSON.stringify({ ...body, payload: 0 }).replace('"payload":0', `"payload":${asked}`);
+    expect((await shell.send('POST', '/api/commands/RequestApproval', { headers, body: text })).body['errors']).toEqual(['payload.payload.approvers[1].id', 'payload.payload.required'].map((path) => ({ path, message: 'is there twice' })));
+  });
+
+  it('may have what it likes in the data of an event', async () => {
+    const text = JSON.stringify({ ...body, payload: { type: 'a.b', data: 0 } }).replace('"data":0', '"data":{"a":1,"a":2}');
+    expect((await shell.send('POST', '/api/commands/PublishEvent', { headers, body: text })).status).toBe(200);
+    expect(shell.published.at(-1)?.event.dataText).toBe('{"a":1,"a":2}');
+  });
+
+  it('is refused in one sentence, however many things are wrong', async () => {
+    const detailOf = async (more: object) => (await shell.send('POST', url, { headers, body: { ...body, ...more } })).body['detail'];
+    expect(await detailOf({ qqqqqqqq: 1 })).toBe('qqqqqqqq is not a known field.');
+    expect(await detailOf({ qqqqqqqq: 1, zzzzzzzz: 1 })).toBe('qqqqqqqq is not a known field (and 1 more).');
+    expect(await detailOf({ tenat: 'x' })).toBe('tenat is not a known field. Did you mean "tenant"?');
+    expect(await detailOf({ expectedRevision: -1 })).toBe('expectedRevision must be a whole number, at least 0.');
+  });
+
   it('must be UTF-8', async () => {
     expect(await errorsOf(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d]))).toEqual([{ path: '', message: 'the body must be JSON in UTF-8' }]);
   });

@@ -1,6 +1,6 @@
-import { type ActorDto, CommandBody, commandPayloads, type CommandType, type FieldError, isCommandType, type JsonOutline, readDto, type Slice } from '#contracts';
+import { type ActorDto, CommandBody, commandPayloads, type CommandType, type FieldError, isCommandType, type JsonOutline, readDto, repeatedMembers, type Slice } from '#contracts';
 import { type Actor, didYouMean, type JsonObject, type Site } from '#kernel';
-import { invalidBody, outline, repeated, textOf } from '../http/body.ts';
+import { invalidBody, isThereTwice, outline, textOf } from '../http/body.ts';
 import { Problem } from '../http/problem.ts';
 
 /** A valid request for a command, before anybody has looked at who sent it. */
@@ -26,7 +26,7 @@ export function readCommand(commandType: CommandType, text: string): RequestedCo
   const json = JSON.parse(text) as unknown;
   const body = readDto(CommandBody, json);
   const payloadText = payloadOutline(text, whole);
-  const errors = [...repeated(whole), ...errorsOf(body), ...payloadErrors(commandType, json, payloadText)];
+  const errors = [...repeatedIn(commandType, text), ...errorsOf(body), ...payloadErrors(commandType, json, payloadText)];
   if (errors.length > 0 || 'errors' in body) throw invalidBody(errors);
   return { ...envelopeOf(body.value), payloadText };
 }
@@ -45,6 +45,10 @@ const actorOf = ({ type, id, onBehalfOf }: ActorDto): Actor => ({ type, id, ...(
 
 const errorsOf = (read: object): readonly FieldError[] => ('errors' in read ? (read.errors as readonly FieldError[]) : []);
 
+/** The data of an event is its publisher's: it is kept as it came, whatever stands in it. */
+const repeatedIn = (commandType: CommandType, text: string): readonly FieldError[] =>
+  repeatedMembers(text).flatMap((path) => (commandType === 'PublishEvent' && /^payload\.data[.[]/.test(path) ? [] : [isThereTwice(path)]));
+
 /** The outline of the payload; of the whole body when it has none, which is refused before anybody looks at it. */
 function payloadOutline(text: string, whole: JsonOutline): JsonOutline {
   const payload = whole.members.findLast(({ name }) => name === 'payload');
@@ -55,7 +59,7 @@ function payloadOutline(text: string, whole: JsonOutline): JsonOutline {
 function payloadErrors(commandType: CommandType, json: unknown, payloadText: JsonOutline): readonly FieldError[] {
   const payload = typeof json === 'object' && json !== null && 'payload' in json ? json.payload : undefined;
   if (payloadText.kind !== 'object' || payload === undefined) return [];
-  return [...repeated(payloadText, 'payload'), ...errorsOf(readDto<object>(commandPayloads[commandType], payload, 'payload'))];
+  return errorsOf(readDto<object>(commandPayloads[commandType], payload, 'payload'));
 }
 
 /** The text of a member of the payload, byte for byte. */

@@ -15,8 +15,9 @@ const toldErrors = 100;
 
 export const invalidBody = (errors: readonly FieldError[]): Problem => {
   const [first] = errors;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  return new Problem('validation-failed', `${`${first?.path ?? ''} ${first?.message ?? 'the request is not valid'}`.trim()}${more}.`, { errors: errors.slice(0, toldErrors) });
+  const said = `${first?.path ?? ''} ${first?.message ?? 'the request is not valid'}`.trim();
+  const sentence = errors.length > 1 ? `${said.replace(/\.$/, '')} (and ${errors.length - 1} more)` : said;
+  return new Problem('validation-failed', /[.?]$/.test(sentence) ? sentence : `${sentence}.`, { errors: errors.slice(0, toldErrors) });
 };
 
 /** Where the parts of a JSON text stand. Ends the request with 400 and the place when it is not JSON. */
@@ -29,13 +30,15 @@ export function outline(text: string, within?: Slice): JsonOutline {
   }
 }
 
+export const isThereTwice = (path: string): FieldError => ({ path, message: 'is there twice' });
+
 /** Members that stand twice in an object: what they mean would depend on who reads them. */
-export function repeated({ members }: JsonOutline, at = ''): FieldError[] {
+export function repeated({ members }: JsonOutline): FieldError[] {
   const seen = new Set<string>();
   return members.flatMap(({ name }) => {
     const again = seen.has(name);
     seen.add(name);
-    return again ? [{ path: at === '' ? name : `${at}.${name}`, message: 'is there twice' }] : [];
+    return again ? [isThereTwice(name)] : [];
   });
 }
 
