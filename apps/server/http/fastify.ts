@@ -51,7 +51,7 @@ export function createAdapter(parts: HttpParts): FastifyAdapter {
     http: { maxHeaderSize: maxHeaderBytes, headersTimeout: 15_000 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    clientErrorHandler: refuseMalformed,
+    clientErrorHandler: (error, socket) => refuseMalformed(error, socket, parts),
     frameworkErrors: parts.answerProblem,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
@@ -60,6 +60,7 @@ export function createAdapter(parts: HttpParts): FastifyAdapter {
   fastify.addHook('onRoute', ({ url, method }) => parts.allowed.add(url, [method].flat()));
   readJsonAsText(fastify);
   identify(fastify, parts);
+  refuseEncoded(fastify);
   observe(fastify, parts);
   letGo(fastify, parts);
   return adapter;
@@ -90,6 +91,19 @@ function identify(fastify: FastifyInstance, { clock, authenticator }: HttpParts)
   });
 }
 
+/** We take bodies as they are: the limit counts what is sent, and a small one could unpack into anything. RFC 9110, section 15.5.16. */
+function refuseEncoded(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const coding = request.headers['content-encoding'];
+    if (request.is404 || coding === undefined || /^identity$/i.test(coding)) {
+      done();
+      return;
+    }
+    void reply.header('accept-encoding', 'identity');
+    done(new Problem('unsupported-media-type', 'Send the body as it is, without Content-Encoding.'));
+  });
+}
+
 const routeOf = (request: FastifyRequest): string => request.routeOptions.url ?? 'unknown';
 
 function observe(fastify: FastifyInstance, { clock, log, metrics }: HttpParts): void {
@@ -111,8 +125,8 @@ function letGo(fastify: FastifyInstance, { isStopping }: HttpParts): void {
   });
 }
 
-/** What never became a request: there is no reply to send it with, so the answer is written to the socket. */
-function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
+/** What never became a request: there is no reply to send it with, so the answer is written to the socket. It has no path, so no `instance`. */
+function refuseMalformed(error: Error & { code?: string }, socket: Socket, { ids, log }: Pick<HttpParts, 'ids' | 'log'>): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;
@@ -122,6 +136,8 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
       ? ['headers-too-large', `The headers of a request may have at most ${maxHeaderBytes} bytes.`]
       : ['validation-failed', 'This is not an HTTP request, or it did not arrive in time.'];
   const { status, title } = problems[slug];
-  const body = JSON.stringify({ type: problemType(slug), title, status, detail, ...(slug === 'validation-failed' ? { errors: [] } : { limitBytes: maxHeaderBytes }) });
-  socket.end(`HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : 'Bad Request'}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  const correlationId = ids.uuid();
+  log.info({ correlationId, status, code: error.code }, 'no request');
+  const body = JSON.stringify({ type: problemType(slug), title, status, detail, correlationId, ...(slug === 'validation-failed' ? { errors: [] } : { limitBytes: maxHeaderBytes }) });
+  socket.end(`HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : 'Bad Request'}\r\nContent-Type: application/problem+json\r\nX-Correlation-Id: ${correlationId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
 }

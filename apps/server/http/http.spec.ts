@@ -68,6 +68,13 @@ describe('a body', () => {
     expect([status, slugOf(body)]).toEqual([415, 'unsupported-media-type']);
   });
 
+  it.each(['gzip', 'br', 'identity, gzip'])('in the coding %p is 415 and says what is taken', async (coding) => {
+    const { status, headers, body } = await publish('{}', { 'content-encoding': coding });
+    expect([status, slugOf(body), headers['accept-encoding'], body['detail']]).toEqual([415, 'unsupported-media-type', 'identity', expect.stringContaining('Content-Encoding')]);
+  });
+
+  it('may say that it is in no coding', async () => expect((await publish({ type: 'a.b', data: 1 }, { 'content-encoding': 'identity' })).status).toBe(200));
+
   it('with a million things wrong is told some of them', async () => {
     const { status, body } = await publish(`{${Array.from({ length: 20_000 }, () => '"twice":1').join()}}`);
     expect([status, (body['errors'] as unknown[]).length]).toEqual([400, 100]);
@@ -138,6 +145,14 @@ describe('what is no request at all', () => {
     const answer = await raw('hello\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     expect(answer).toContain('application/problem+json');
+  });
+
+  it('is found in the log by its correlation id', async () => {
+    const answer = await raw('hello\r\n\r\n');
+    const { correlationId } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as { correlationId: string };
+    expect(correlationId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(answer).toContain(`\r\nX-Correlation-Id: ${correlationId}\r\n`);
+    expect(shell.logLines.at(-1)).toContain(`"correlationId":"${correlationId}"`);
   });
 });
 

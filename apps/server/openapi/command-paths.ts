@@ -63,10 +63,10 @@ const own: Readonly<Partial<Record<CommandType, readonly ProblemSlug[]>>> = {
   RotateWebhookSubscriptionSecret: ['subscription-deleted'],
   ReplayWebhookDelivery: ['delivery-not-replayable'],
   RequestApproval: ['approver-not-eligible'],
-  GrantApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'approval-expired', 'precondition-required'],
-  DenyApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'approval-expired'],
-  WithdrawApproval: ['approval-not-pending', 'approval-already-used', 'approval-expired'],
-  RevokeApproval: ['approver-not-eligible', 'approval-not-pending', 'approval-already-used', 'approval-expired'],
+  GrantApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'precondition-required'],
+  DenyApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending'],
+  WithdrawApproval: ['approval-not-pending', 'approval-already-used'],
+  RevokeApproval: ['approver-not-eligible', 'approval-not-pending', 'approval-already-used'],
 };
 
 function problemResponses(type: CommandType): Readonly<Record<number, object>> {

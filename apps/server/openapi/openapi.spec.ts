@@ -75,6 +75,11 @@ describe('the OpenAPI document', () => {
     expect(document.paths['/api/commands/{commandId}']?.['get']?.description).toMatch(/PublishEvent.*404.*GET \/api\/events\/\{eventId\}/);
   });
 
+  it.each(['GrantApproval', 'DenyApproval', 'WithdrawApproval', 'RevokeApproval'])('says that %s finds an approval that is over no longer pending', (type) => {
+    const said = Object.values(document.paths[`/api/commands/${type}`]?.['post']?.responses ?? {}).map(({ description }) => description).join(' ');
+    expect([said.includes('`approval-not-pending`'), said.includes('`approval-expired`')]).toEqual([true, false]);
+  });
+
   it('names only problems of the catalogue', () => {
     for (const [, { responses }] of operations()) for (const [, slug = ''] of Object.values(responses).flatMap(({ description }) => [...description.matchAll(/`([a-z-]+)`/g)])) expect(Object.keys(problems)).toContain(slug);
   });
