@@ -7,6 +7,8 @@ export interface Server {
   /** Without a slash at its end. */
   readonly url: string;
   readonly apiKey: Secret | undefined;
+  /** The file in which a key was looked for in vain, when none was configured. */
+  readonly noKeyIn?: string;
 }
 
 export interface Request {
@@ -30,11 +32,14 @@ export class ProblemAnswer extends Error {
   readonly status: number;
   readonly problem: JsonRecord;
   readonly retryAfter: string | undefined;
-  constructor(status: number, problem: JsonRecord, retryAfter: string | undefined) {
+  /** As in `Server`. */
+  readonly noKeyIn: string | undefined;
+  constructor(status: number, problem: JsonRecord, retryAfter: string | undefined, noKeyIn: string | undefined) {
     super(`the server answered ${status}`);
     this.status = status;
     this.problem = problem;
     this.retryAfter = retryAfter;
+    this.noKeyIn = noKeyIn;
   }
 
   /** The last part of the problem's type: the name of the case. */
@@ -89,7 +94,7 @@ export async function request(io: Io, server: Server, { method, path, query = {}
 function read(server: Server, response: Response, text: string): Answer {
   const body = parse(text);
   if (!response.ok) {
-    if (isRecord(body)) throw new ProblemAnswer(response.status, body, response.headers.get('retry-after') ?? undefined);
+    if (isRecord(body)) throw new ProblemAnswer(response.status, body, response.headers.get('retry-after') ?? undefined, server.noKeyIn);
     throw new NoAnswer(`${server.url} answered ${response.status} ${response.statusText}, and not in a form this client knows${redirection(response)}`, response.status >= 500);
   }
   if (!isRecord(body)) throw new NoAnswer(`${server.url} answered ${response.status}, but not with JSON: is it a Countersign server?`, true);

@@ -21,7 +21,7 @@ export function explain(error: unknown, typed: Typed, look: Look): readonly stri
 
 const titleOf = (answer: ProblemAnswer): string => `${textOf(answer.problem, 'title') ?? 'Refused'} (${[answer.slug, answer.status].filter((part) => part !== '').join(', ')})`;
 
-function detailsOf({ problem, status }: ProblemAnswer): readonly string[] {
+function detailsOf({ problem, status, noKeyIn }: ProblemAnswer): readonly string[] {
   const fields = listOf(problem, 'errors').map((item) => `${textOf(item, 'path') ?? '?'}: ${textOf(item, 'message') ?? ''}`);
   const unmet = listOf(problem, 'unmet').map((item) => `- ${scalar(item) ?? textOf(item, 'detail') ?? textOf(item, 'message') ?? JSON.stringify(item)}`);
   const correlation = textOf(problem, 'correlationId');
@@ -29,7 +29,8 @@ function detailsOf({ problem, status }: ProblemAnswer): readonly string[] {
   // Several approvals may lack the same; what the detail says already needs no second line.
   const said = new Set([...fields, ...unmet].filter((line) => line !== `- ${detail}`));
   const lines = [detail, ...said, correlation === undefined ? '' : `correlation id: ${correlation}`];
-  const hint = status === 401 ? ['Give an API key with --api-key, KF_API_KEY or kf profile set <name> --api-key <key>.'] : [];
+  const sought = noKeyIn === undefined ? '' : `No API key is configured, and there is no key in ${visible(noKeyIn)}. `;
+  const hint = status === 401 ? [`${sought}Give an API key with --api-key, KF_API_KEY or kf profile set <name> --api-key <key>.`] : [];
   return [...lines.filter((line) => line !== '').map((line) => `  ${visible(line)}`), ...hint];
 }
 

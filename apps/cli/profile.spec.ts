@@ -153,11 +153,20 @@ describe('the key when none is configured', () => {
     expect(asked[0]?.headers).not.toHaveProperty('authorization');
   });
 
-  it('is none where there is no such file; the refusal says how to give one', async () => {
+  it('is none where there is no such file; the refusal says where it was looked for and how to give one', async () => {
     api.answers('GET /api/whoami', { status: 401, body: { type: 'https://countersign.dev/problems/unauthenticated', title: 'A valid API key is required', status: 401 } });
     const { code, err } = await at('whoami', { KF_SERVER: api.url });
     expect(code).toBe(1);
     expect(api.requests[0]?.headers).not.toHaveProperty('authorization');
-    expect(err).toContain('Give an API key with --api-key, KF_API_KEY or kf profile set');
+    expect(err).toContain(`no key in ${join(home, 'data', 'root.key')}. Give an API key with --api-key, KF_API_KEY or kf profile set`);
+  });
+
+  it('was looked for nowhere when one is configured or the server is elsewhere: a refusal does not say so', async () => {
+    const body = { type: 'https://countersign.dev/problems/unauthenticated', title: 'A valid API key is required', status: 401 };
+    api.answers('GET /api/whoami', { status: 401, body });
+    const configured = await at('whoami --api-key kf_wrong', { KF_SERVER: api.url });
+    const elsewhere: typeof fetch = () => Promise.resolve(new Response(JSON.stringify(body), { status: 401 }));
+    const remote = await kf(['whoami'], { variables: { XDG_CONFIG_HOME: home, KF_SERVER: 'https://kf.example.com' }, fetch: elsewhere });
+    for (const { code, err } of [configured, remote]) expect([code, err.includes('no key in'), err.includes('Give an API key')]).toEqual([1, false, true]);
   });
 });

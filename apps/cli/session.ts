@@ -49,9 +49,15 @@ const defaultServer = 'http://127.0.0.1:8080';
 function connect(io: Io, globals: Globals, profile: Profile, output: Output): Server {
   const url = globals.server ?? firstOf(server, [['KF_SERVER', io.environment.server], ["the profile's server", profile.server]]) ?? defaultServer;
   const loopback = isLoopback(new URL(url).hostname);
-  const key = configuredKey(io, globals, profile) ?? (loopback ? rootKey(io.environment.rootKeyFile, output) : undefined);
+  const key = configuredKey(io, globals, profile);
   if (key !== undefined && !loopback && url.startsWith('http:')) output.warn(`warning: the API key goes to ${url} unencrypted; use https`);
-  return { url, apiKey: key };
+  return { url, ...(key === undefined && loopback ? localKey(io.environment.rootKeyFile, output) : { apiKey: key }) };
+}
+
+/** The key of a server on this machine, or where it would have been. */
+function localKey(file: string, output: Output): Pick<Server, 'apiKey' | 'noKeyIn'> {
+  const apiKey = rootKey(file, output);
+  return apiKey === undefined ? { apiKey, noKeyIn: file } : { apiKey };
 }
 
 function configuredKey({ environment }: Io, globals: Globals, profile: Profile): Secret | undefined {
