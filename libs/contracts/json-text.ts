@@ -53,8 +53,6 @@ export function repeatedMembers(text: string): readonly string[] {
   return names.repeated;
 }
 
-const toldRepeated = 100;
-
 /** Follows a scan down the objects and lists it is in, and notes the names that it has met in each object. */
 class MemberNames {
   readonly repeated: string[] = [];
@@ -69,7 +67,7 @@ class MemberNames {
     if (here === undefined) return;
     here.step = `.${name.slice(0, 80)}`;
     here.seen ??= new Set();
-    if (here.seen.has(name) && this.repeated.length < toldRepeated) this.repeated.push(this.#within.map(({ step }) => step).join('').replace(/^\./, ''));
+    if (here.seen.has(name) && this.repeated.length < limits.toldErrors) this.repeated.push(this.#within.map(({ step }) => step).join('').replace(/^\./, ''));
     here.seen.add(name);
   }
 

@@ -7,6 +7,8 @@ export const limits = {
   onBehalfOf: 32,
   /** Approvers that a policy may list. */
   approvers: 100,
+  /** Things wrong with a request that its refusal tells: it can be wrong in a million places. */
+  toldErrors: 100,
   /** Levels of nested objects and arrays in a body. */
   jsonDepth: 128,
   pageSize: 500,

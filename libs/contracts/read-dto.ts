@@ -1,6 +1,7 @@
 import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
 import { didYouMean } from '#kernel';
 import type { Dto, FieldContext } from './field.ts';
+import { limits } from './limits.ts';
 import type { FieldError } from './problems.ts';
 
 const contexts = new WeakMap<Dto, ReadonlyMap<string, FieldContext>>();
@@ -60,11 +61,9 @@ function nested({ dto, many, maxItems = Infinity }: FieldContext, value: unknown
   return isRecord(value) ? asInstance(dto(), value, path, unknown) : value;
 }
 
-/** A request can be wrong in a million places: telling some of them must cost no more than that. */
-const toldErrors = 100;
-
+/** Telling some of what is wrong must cost no more than that. */
 function note(errors: FieldError[], path: string, message: () => string): void {
-  if (errors.length < toldErrors) errors.push({ path, message: message() });
+  if (errors.length < limits.toldErrors) errors.push({ path, message: message() });
 }
 
 const shown = (name: string): string => (name.length > 80 ? `${name.slice(0, 80)}…` : name);

@@ -192,6 +192,8 @@ describe('the reference of the README', () => {
   it('says the limits that the code has', () => {
     const said = section('Limits');
     for (const text of [`${limits.eventDataBytes / 1_024} KiB`, `${limits.requestBodyBytes / 1_024 ** 2} MiB`, limits.eventsPerRequest.toLocaleString('en'), `at most ${limits.pageSize}`]) expect(said).toContain(text);
+    expect(said).toContain(`approvers a policy names | at most ${limits.onBehalfOf}; at most ${limits.approvers} |`);
+    expect(said).toContain(`errors told of one request | at most ${limits.toldErrors} |`);
   });
 
   it('links to files that are there', () => {

@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { type FieldError, type JsonOutline, MalformedJson, outlineJson, type Slice } from '#contracts';
+import { type FieldError, type JsonOutline, limits, MalformedJson, outlineJson, type Slice } from '#contracts';
 import { Problem } from './problem.ts';
 
 /** The body of the request as text. */
@@ -10,14 +10,11 @@ export const BodyText = createParamDecorator((_data: unknown, context: Execution
   return body;
 });
 
-/** A body can be wrong in a million places. */
-const toldErrors = 100;
-
 export const invalidBody = (errors: readonly FieldError[]): Problem => {
   const [first] = errors;
   const said = `${first?.path ?? ''} ${first?.message ?? 'the request is not valid'}`.trim();
   const sentence = errors.length > 1 ? `${said.replace(/\.$/, '')} (and ${errors.length - 1} more)` : said;
-  return new Problem('validation-failed', /[.?]$/.test(sentence) ? sentence : `${sentence}.`, { errors: errors.slice(0, toldErrors) });
+  return new Problem('validation-failed', /[.?]$/.test(sentence) ? sentence : `${sentence}.`, { errors: errors.slice(0, limits.toldErrors) });
 };
 
 /** Where the parts of a JSON text stand. Ends the request with 400 and the place when it is not JSON. */
