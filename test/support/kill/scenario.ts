@@ -47,8 +47,9 @@ export class KillScenario {
       this.#deliveriesUnderWay = underWay;
       this.#tell();
     });
-    let server = await this.#start();
+    let server: ServerProcess | undefined;
     try {
+      server = await this.#start();
       const keys = await this.#keys(server.rootKey);
       const workload = new Workload(this.#client, keys, this.#random, () => this.#tell());
       await workload.subscribe(receiver.url);
@@ -62,7 +63,7 @@ export class KillScenario {
       await this.#client.down();
       return { workload, received: this.#received, kills: this.#kills, repeatedRequests: this.#client.repeated };
     } finally {
-      await server.stop();
+      await server?.stop();
       await receiver.close();
     }
   }
