@@ -113,7 +113,7 @@ describe('kf approval grant', () => {
       /^Allows +one RotateWebhookSubscriptionSecret on whs_1, with any payload$/m,
       /^Due +2026-11-02 12:00:00 \+01:00 \(in 1 h\)$/m,
       /^Expires +2026-11-02 15:00:00 \+01:00 \(in 4 h\)$/m,
-    ]) expect(err).toMatch(line); // prettier-ignore
+    ]) expect(err).toMatch(line);
   });
 
   it('asks on a terminal, and grants on yes', async () => {
@@ -260,7 +260,7 @@ describe('kf approval list', () => {
     api.answers('GET /api/approvals', ...[[approval], [approval, other], [approval, other], [granted, other]].map((items) => ({ body: { items, nextCursor: null } })));
     const { code, out } = await kf(words('approval list --tenant tnt_demo --watch'), { server: api.url, signal: interrupted.signal, onOut: (text) => text.includes('APPROVED') && interrupted.abort(new Error('interrupted')) });
     expect(code).toBe(0);
-    expect(out.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([approval, other, granted]); // prettier-ignore
+    expect(out.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([approval, other, granted]);
   });
 
   it('--watch prints the headings of a table once', async () => {
@@ -332,7 +332,7 @@ describe('kf approval policy', () => {
       dueOnMode: 'closesDecision',
       executor: 'ANYONE',
       voters: 'ASSERTED',
-    }); // prettier-ignore
+    });
   });
 
   it('set opens the vote to everybody again with --approver any', async () => {

@@ -17,7 +17,7 @@ const colours: Readonly<Record<string, Colour>> = {
   ACTIVE: 'green', APPROVED: 'green', CONSUMED: 'green', RUNNING: 'green', READY: 'green', NOT_READY: 'red',
   PENDING: 'yellow', PAUSED: 'yellow', REBUILDING: 'yellow',
   DENIED: 'red', REVOKED: 'red', INVALIDATED: 'red', EXPIRED: 'red', STOPPED: 'red', DELETED: 'red', WITHDRAWN: 'red',
-}; // prettier-ignore
+};
 
 /** Any value of an answer as text for a person: principals as TYPE:id, times local, lists with commas, nothing as a dash. */
 export function show(look: Look, value: unknown): string {
@@ -39,12 +39,12 @@ function word(look: Look, text: string): string {
 const bare = {
   top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
   left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
-}; // prettier-ignore
+};
 
 function lines(rows: readonly (readonly string[])[]): string {
   const table = new Table({ chars: bare, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } });
   table.push(...rows.map((row) => [...row]));
-  return table.toString().split('\n').map((line) => line.trimEnd()).join('\n'); // prettier-ignore
+  return table.toString().split('\n').map((line) => line.trimEnd()).join('\n');
 }
 
 /** One line per item below a line of headings. */

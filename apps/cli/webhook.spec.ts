@@ -134,7 +134,7 @@ describe('kf webhook pause-subscription and resume-subscription', () => {
       environment: 'production',
       actor: { type: 'USER', id: 'usr_sam', onBehalfOf: [{ type: 'USER', id: 'usr_a' }, { type: 'USER', id: 'usr_b' }, { type: 'USER', id: 'usr_c' }] },
       payload: { webhookSubscriptionId: 'whs_1' },
-    }); // prettier-ignore
+    });
     expect(JSON.parse(out)).toMatchObject({ commandType, resourceId: 'res_1' });
   });
 

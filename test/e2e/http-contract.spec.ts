@@ -199,7 +199,7 @@ const routes: readonly (readonly [string, string])[] = [
   ['GET', `/api/webhooks/ID/deliveries?siteId=${demo}`], ['GET', `/api/webhooks/ID/deliveries/ID?siteId=${demo}`],
   ['GET', `/api/approvals?siteId=${demo}`], ['GET', `/api/approvals/ID?siteId=${demo}`], ['GET', `/api/approval-policies?siteId=${demo}`], ['GET', `/api/approval-policies/PauseWebhookSubscription?siteId=${demo}`],
   ['GET', '/api/keys'], ['GET', '/api/whoami'], ['GET', '/api/status'], ['GET', '/api/projections'], ['POST', '/api/projections/deliveries/rebuild'],
-].map(([method, path]) => [method ?? '', path ?? ''] as const); // prettier-ignore
+].map(([method, path]) => [method ?? '', path ?? ''] as const);
 
 function isUnauthenticated(answer: Answer): void {
   isProblem(answer, 401, 'unauthenticated');

@@ -39,7 +39,7 @@ function storeOf(events: readonly RecordedEvent[]): EventStore {
 /** When the last event was written, standing still. */
 function clockAt(events: readonly RecordedEvent[]): Clock {
   const nowMs = Math.max(...events.map(({ metadata }) => Date.parse(metadata['recordedat'] ?? '')));
-  return { now: () => nowMs, monotonicMs: () => performance.now(), after: (delayMs, wake) => { const timer = setTimeout(wake, delayMs); return () => clearTimeout(timer); } }; // prettier-ignore
+  return { now: () => nowMs, monotonicMs: () => performance.now(), after: (delayMs, wake) => { const timer = setTimeout(wake, delayMs); return () => clearTimeout(timer); } };
 }
 
 /** Everything that a saga asks for when it meets the history from its start. */

@@ -46,7 +46,7 @@ export async function startFakeApi(): Promise<FakeApi> {
     requests.push(request);
     const route = `${request.method} ${request.url.split('?')[0] ?? ''}`;
     reply(outgoing, scripts.get(route)?.shift() ?? usual(request));
-  })); // prettier-ignore
+  }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -136,7 +136,7 @@ export interface KfRun {
 /** A folder of its own for the configuration of one test, in which there is no root key. */
 export const emptyHome = (): string => mkdtempSync(join(tmpdir(), 'kf-'));
 
-const instantly = { now: () => startOfTest, monotonicMs: () => 0, after: (_delayMs: number, wake: () => void) => { const soon = setImmediate(wake); return () => clearImmediate(soon); } }; // prettier-ignore
+const instantly = { now: () => startOfTest, monotonicMs: () => 0, after: (_delayMs: number, wake: () => void) => { const soon = setImmediate(wake); return () => clearImmediate(soon); } };
 
 /** What the environment says: the server and a key when there is a server, no colours, and a home of its own. */
 function environmentOf({ server, variables }: KfOptions): ReturnType<typeof readCliEnvironment> {

@@ -54,4 +54,4 @@ function whatItAllows(approval: JsonRecord): string {
 const statusOf = (approval: JsonRecord, look: Look): string => `${show(look, approval['status'])}${approval['overdue'] === true ? ' (overdue)' : ''}`;
 
 const voteOf = (look: Look) => (vote: unknown): string =>
-  isRecord(vote) ? `${show(look, vote['voter'])}${vote['asserted'] === true ? ' (asserted)' : ''}` : '-'; // prettier-ignore
+  isRecord(vote) ? `${show(look, vote['voter'])}${vote['asserted'] === true ? ' (asserted)' : ''}` : '-';
