@@ -198,11 +198,12 @@ describe('a whole server', () => {
     expect([status, body['type']]).toEqual([422, 'https://countersign.dev/problems/target-url-refused']);
   });
 
-  it('says what a command would do, and writes nothing', async () => {
-    const { body: before } = await send('GET', '/api/status');
-    const { status, body } = await send('POST', '/api/commands/DeleteWebhookSubscription?dryRun=true', { headers: { 'idempotency-key': 'dry' }, body: { tenant: 'acme', actor: { type: 'USER', id: 'sam' }, payload: { webhookSubscriptionId: 'orders' } } });
+  it('says what a command would do, each time it is asked, and does not do it', async () => {
+    const ask = (): ReturnType<typeof send> => send('POST', '/api/commands/DeleteWebhookSubscription?dryRun=true', { headers: { 'idempotency-key': 'dry' }, body: { tenant: 'acme', actor: { type: 'USER', id: 'sam' }, payload: { webhookSubscriptionId: 'orders' } } });
+    const { status, body } = await ask();
     expect([status, body]).toEqual([200, expect.objectContaining({ outcome: 'APPLIED', events: [expect.objectContaining({ type: 'WebhookSubscriptionDeleted' })], unmet: [] })]);
-    expect((await send('GET', '/api/status')).body['position']).toBe(before['position']);
+    expect((await send('GET', `/api/commands/${String(body['commandId'])}?siteId=acme`)).status).toBe(404);
+    expect((await ask()).body).toMatchObject({ outcome: 'APPLIED' });
   });
 
   it('knows nothing of what no id can name, whatever the URL holds', async () => {
