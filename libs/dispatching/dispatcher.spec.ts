@@ -199,6 +199,40 @@ describe('retries', () => {
     expect(world.sent).toHaveLength(2);
   });
 
+  it.each([429, 502, 503, 504])('slow the endpoint down after %i: its other deliveries wait a second, those of others do not', async (status) => {
+    const world = await started();
+    await world.subscribe('beta');
+    world.reply = ({ eventId }) => (eventId === 'e1' ? status : 200);
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(100);
+    await world.publish('e2', ['alpha', 'beta']);
+    await world.clock.advance(100);
+    expect(world.sent.map(({ url, eventId }) => [url, eventId])).toEqual([['https://alpha/hook', 'e1'], ['https://beta/hook', 'e2']]);
+    await world.clock.advance(secondMs);
+    expect(world.sent.slice(2).map(({ url, eventId }) => [url, eventId])).toEqual([['https://alpha/hook', 'e2']]);
+  });
+
+  it('leave the endpoint alone for as long as it asks, within a minute', async () => {
+    const world = await started();
+    world.reply = ({ eventId }) => (eventId === 'e1' ? { status: 503, retryAfterMs: hourMs } : 200);
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(100);
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(59 * secondMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e1']);
+    await world.clock.advance(2 * secondMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e1', 'e2']);
+  });
+
+  it('go on at once after a 500: only this delivery waits', async () => {
+    const world = await started();
+    world.reply = ({ eventId }) => (eventId === 'e1' ? 500 : 200);
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(100);
+    await world.publish('e2', ['alpha']);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e1', 'e2']);
+  });
+
   it('end with 410: the delivery is a dead letter at once', async () => {
     const world = await started();
     world.reply = () => 410;

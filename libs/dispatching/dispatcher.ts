@@ -470,6 +470,7 @@ class LaneDispatcher implements Dispatcher {
     lane.sending -= 1;
     this.#sending -= 1;
     lane.recording += 1;
+    lane.blockedUntilMs = Math.max(lane.blockedUntilMs, nowMs + restAfterMs(sent));
     this.#parts.onAttempt?.(lineOf(ended));
     void this.#recorder.record(finishedOf(ended)).then(
       (recorded) => this.#recorded(attempt, ended.decision, recorded),
@@ -581,3 +582,12 @@ class LaneDispatcher implements Dispatcher {
 
 /** The message may describe what we stand in: the name is enough for an alarm. */
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');
+
+/** Answers by which an endpoint says that it has too much to do. Standard Webhooks 1.0, "Operational considerations". */
+const overloaded: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+const restMs = 1_000;
+const longestRestMs = 60_000;
+
+/** How long an overloaded endpoint gets nothing at all: as long as it asks for, within a minute; at least a second. */
+const restAfterMs = ({ response, retryAfterMs }: SentRequest): number =>
+  response !== null && overloaded.has(response.status) ? Math.min(Math.max(retryAfterMs ?? 0, restMs), longestRestMs) : 0;
