@@ -330,6 +330,14 @@ describe('RequestApproval', () => {
     expect(await ask({ expiresOn: '2026-11-22T12:00:00Z', payload: { graceSeconds: 0 } })).toMatchObject({ outcome: 'NO_CHANGE', resourceId: shown.resourceId });
   });
 
+  it('is another request with another key: the owner of that one must not decide on it', async () => {
+    const owned = (keyId: string, owner: Principal): Parameters<GovernedWorld['must']>[2] => ({ caller: { ...boundKey(sam), keyId, boundTo: null, owner } });
+    const first = await ask({ expiresOn: '2026-11-22T12:00:00Z' }, owned('key_a', lee));
+    const second = await ask({ expiresOn: '2026-11-22T12:00:00Z' }, owned('key_b', kim));
+    expect(second.resourceId).not.toBe(first.resourceId);
+    expect(await at.refused('GrantApproval', { approvalId: second.resourceId }, { ...asKim, expectedRevision: second.revision })).toBe('approver-conflict');
+  });
+
   it('meets itself when the answer was lost', async () => {
     const first = await ask({}, { idempotencyKey: 'k' });
     expect(await ask({}, { idempotencyKey: 'k' })).toMatchObject({ replayed: true, resourceId: first.resourceId });
