@@ -122,6 +122,16 @@ export const moment: Form<Moment> = {
   },
 };
 
+/** A point in time that is over: as it is given, or so long before now. */
+export const pastMoment: Form<Moment> = {
+  expected: 'RFC 3339 with an offset (2026-11-03T14:00:00Z) or a time ago such as -30m, -2h or -3d',
+  read: (given) => {
+    if (!given.startsWith('-')) return parseInstant(given) === undefined ? undefined : () => given;
+    const agoMs = parseDuration(given.slice(1));
+    return agoMs === undefined || agoMs > farthestMs ? undefined : (nowMs) => formatInstant(nowMs - agoMs);
+  },
+};
+
 export const json: Form<JsonText> = { expected: 'JSON text', read: (given) => JsonText.of(given) };
 
 /** Who may vote: somebody by name, or `any`: every USER with a key of their own that may approve for the site. */
