@@ -1,0 +1,1 @@
+export { type AuditEvent, auditEvent, recordCategories, recordCategory, recordPrefixes, sitePrefix, withheldMark } from './audit-event.ts';
