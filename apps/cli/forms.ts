@@ -113,21 +113,25 @@ export type Moment = (nowMs: number) => string;
 
 const farthestMs = 3_650 * 86_400_000;
 
-export const moment: Form<Moment> = {
-  expected: 'RFC 3339 with an offset (2026-11-03T14:00:00Z) or a time from now such as +30m, +2h or +3d',
+const momentFrom = (sign: '+' | '-', words: string): Form<Moment> => ({
+  expected: `RFC 3339 with an offset (2026-11-03T14:00:00Z) or ${words}`,
   read: (given) => {
-    if (!given.startsWith('+')) return parseInstant(given) === undefined ? undefined : () => given;
-    const laterMs = parseDuration(given.slice(1));
-    return laterMs === undefined || laterMs > farthestMs ? undefined : (nowMs) => formatInstant(nowMs + laterMs);
+    if (!given.startsWith(sign)) return parseInstant(given) === undefined ? undefined : () => given;
+    const awayMs = parseDuration(given.slice(1));
+    return awayMs === undefined || awayMs > farthestMs ? undefined : (nowMs) => formatInstant(sign === '+' ? nowMs + awayMs : nowMs - awayMs);
   },
-};
+});
 
-/** A point in time that is over: as it is given, or so long before now. */
+export const moment = momentFrom('+', 'a time from now such as +30m, +2h or +3d');
+/** For what looks back. */
+export const pastMoment = momentFrom('-', 'a time ago such as -30m, -2h or -3d');
+
+/** The same for what has been: a time, or so long before now. */
 export const pastMoment: Form<Moment> = {
-  expected: 'RFC 3339 with an offset (2026-11-03T14:00:00Z) or a time ago such as -30m, -2h or -3d',
+  expected: 'RFC 3339 with an offset (2026-11-02T14:00:00Z) or how long ago, such as 30m, 2h or 3d',
   read: (given) => {
-    if (!given.startsWith('-')) return parseInstant(given) === undefined ? undefined : () => given;
-    const agoMs = parseDuration(given.slice(1));
+    if (parseInstant(given) !== undefined) return () => given;
+    const agoMs = parseDuration(given.replace(/^-/, ''));
     return agoMs === undefined || agoMs > farthestMs ? undefined : (nowMs) => formatInstant(nowMs - agoMs);
   },
 };
