@@ -296,7 +296,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
   },
 });
 
-function shellOf({ outside, readModels, aggregates, metrics }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
+function shellOf({ outside, store, readModels, aggregates, metrics }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
   const { clock, ids, log } = outside;
-  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, current: createCurrentState(world, aggregates), facts };
+  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
 }

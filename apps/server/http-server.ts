@@ -9,7 +9,7 @@ import { AppModule, controllers } from './app.module.ts';
 import { AllowedMethods } from './http/allow.ts';
 import { createAdapter } from './http/fastify.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, LOG_READER, type LogReader, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -22,6 +22,7 @@ export interface ShellParts {
   readonly publishing: Publishing;
   readonly projections: Projections;
   readonly reads: Reads;
+  readonly logReader: LogReader;
   readonly current: CurrentState;
   readonly facts: ServerFacts;
 }
@@ -54,6 +55,7 @@ const providers = (parts: ShellParts): Provider[] => [
   { provide: Publishing, useValue: parts.publishing },
   { provide: PROJECTIONS, useValue: parts.projections },
   { provide: READS, useValue: parts.reads },
+  { provide: LOG_READER, useValue: parts.logReader },
   { provide: CurrentState, useValue: parts.current },
   { provide: ServerFacts, useValue: parts.facts },
 ];

@@ -1,5 +1,6 @@
 import type { ApprovalPolicy, GateableCommand } from '#approvals';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
+import type { EventStore } from '#event-store';
 import type { Position, Principal, Refusal, Site } from '#kernel';
 import type { ApprovalItem, ReadModels } from '#read-models';
 
@@ -12,9 +13,13 @@ export const ANSWER_PROBLEM = Symbol('AnswerProblem');
 export const OPENAPI = Symbol('OpenApi');
 export const READS = Symbol('Reads');
 export const PROJECTIONS = Symbol('Projections');
+export const LOG_READER = Symbol('LogReader');
 
 /** Lists and look-ups in the read models. */
 export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
+
+/** The log itself, for those who read or follow it: it can't be written through this. */
+export type LogReader = Pick<EventStore, 'readAll' | 'readStream' | 'subscribe' | 'head'>;
 
 /** How far this process's read models are. */
 export type Projections = Pick<ReadModels, 'status' | 'onCommitted' | 'waitFor' | 'rebuild'>;

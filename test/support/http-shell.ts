@@ -3,6 +3,7 @@ import { keySecretBytes, keySha256, makeKeyText } from '#access';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import { type Refusal, Secret } from '#kernel';
 import type { ApiKeyItem, Committed, ProjectionStatus } from '#read-models';
+import { createMemoryEventStore } from '#event-store/memory';
 import { createLog, createMetrics } from '#telemetry';
 import { openRootKey } from '../../apps/server/access/root-key.ts';
 import { createHttpApp, type ShellParts } from '../../apps/server/http-server.ts';
@@ -109,6 +110,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       transcripts: () => Promise.resolve([]),
       event: () => Promise.resolve(undefined),
     },
+    logReader: createMemoryEventStore(),
     current: {
       head: () => Promise.resolve('10'),
       approval: () => Promise.resolve(undefined),
