@@ -1,4 +1,4 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isName, isPrincipalId, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
 import { JsonText } from './json.ts';
 
 /** What the text of a flag must look like. `read` answers undefined when it does not. */
@@ -62,6 +62,7 @@ export const wholeNumber = (least: number, most: number): Form<number> => ({
   read: (given) => (/^\d{1,16}$/.test(given) && Number(given) >= least && Number(given) <= most ? Number(given) : undefined),
 });
 export const revision = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+export const position = matching('a position in the log, as answers and tables show it; 0 is before the first event', isPosition);
 
 export const eventType = matching('a dotted event type such as version.published (a-z, 0-9, _ and - between dots, at most 200 characters)', isEventType);
 export const eventPattern = matching(
@@ -125,16 +126,6 @@ const momentFrom = (sign: '+' | '-', words: string): Form<Moment> => ({
 export const moment = momentFrom('+', 'a time from now such as +30m, +2h or +3d');
 /** For what looks back. */
 export const pastMoment = momentFrom('-', 'a time ago such as -30m, -2h or -3d');
-
-/** The same for what has been: a time, or so long before now. */
-export const pastMoment: Form<Moment> = {
-  expected: 'RFC 3339 with an offset (2026-11-02T14:00:00Z) or how long ago, such as 30m, 2h or 3d',
-  read: (given) => {
-    if (parseInstant(given) !== undefined) return () => given;
-    const agoMs = parseDuration(given.replace(/^-/, ''));
-    return agoMs === undefined || agoMs > farthestMs ? undefined : (nowMs) => formatInstant(nowMs - agoMs);
-  },
-};
 
 export const json: Form<JsonText> = { expected: 'JSON text', read: (given) => JsonText.of(given) };
 
