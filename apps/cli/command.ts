@@ -1,7 +1,7 @@
 import { type Actor, type ActorType, newId, type Principal, type Site } from '#kernel';
 import { type Flags, optional, repeated, required, type Values } from './flags.ts';
 import { actorType, key, name, principalId, principals } from './forms.ts';
-import { type Answer, NoAnswer, ProblemAnswer } from './http.ts';
+import { type Answer, NoAnswer, ProblemAnswer, type Request } from './http.ts';
 import { UsageError } from './io.ts';
 import { type JsonRecord, type Members, recordOf, textOf, writeJson } from './json.ts';
 import type { View } from './output.ts';
@@ -28,22 +28,27 @@ export const commandFlags = {
   ...asked,
 };
 
-/** The same where the actor is usually the API key's own. */
-export const administrationFlags = {
-  ...siteFlags,
+/** Who acts where it is usually the API key's own actor. */
+export const ownActorFlags = {
   actorType: optional('--actor-type <type>', actorType, "who acts; else the profile's actor, else the API key's own"),
   actorId: optional('--actor-id <id>', principalId, 'the id of who acts'),
   ...asked,
 };
 
-/** The values of the flags that every command has. */
-export interface CommonValues {
-  readonly tenant: string;
-  readonly environment: string | undefined;
+const administrationFlags = { ...siteFlags, ...ownActorFlags };
+
+/** The values of the flags that say who acts, and under which key. */
+export interface ActorValues {
   readonly actorType: ActorType | undefined;
   readonly actorId: string | undefined;
   readonly onBehalfOf: readonly (readonly Principal[])[];
   readonly idempotencyKey: string | undefined;
+}
+
+/** The values of the flags that every command has. */
+export interface CommonValues extends ActorValues {
+  readonly tenant: string;
+  readonly environment: string | undefined;
 }
 
 /** What one verb adds to the common flags. */
@@ -58,8 +63,11 @@ export interface Asked {
 /** One command on its way, with all that is needed to say how to repeat it. */
 export interface Sent extends Asked {
   readonly commandType: string;
+  /** Where it does not follow from the payload. */
+  readonly resourceId?: string | undefined;
   readonly site: Site;
-  readonly actor: Actor;
+  /** Whom the command names; undefined when that is left to the API key. */
+  readonly actor: Actor | undefined;
   readonly key: string;
 }
 
@@ -86,34 +94,47 @@ export const siteOf = ({ tenant, environment = 'production' }: { readonly tenant
 /** Sends one command. Its idempotency key is printed before, when it is ours, so that it survives whatever happens next. */
 export async function send(session: Session, commandType: string, values: CommonValues, asked: Asked): Promise<Done> {
   const actor = await actorOf(session, values);
-  const given = values.idempotencyKey ?? asked.idempotencyKey;
-  const key = given ?? newId(commandType === 'PublishEvent' ? 'evt' : 'req', session.io.clock.now(), session.io.ids);
+  const key = keyOf(session, values.idempotencyKey ?? asked.idempotencyKey, commandType === 'PublishEvent' ? 'evt' : 'req');
   const sent: Sent = { ...asked, commandType, site: siteOf(values), actor, key };
-  if (given === undefined) session.output.note(`Idempotency key: ${key}`);
+  return sendOnce(session, sent, { method: 'POST', path: `/api/commands/${commandType}`, body: bodyOf(sent, actor) });
+}
+
+/** The idempotency key: the one given, else one made and printed now, before anything is sent. */
+export function keyOf(session: Session, given: string | undefined, prefix: 'evt' | 'req'): string {
+  if (given !== undefined) return given;
+  const key = newId(prefix, session.io.clock.now(), session.io.ids);
+  session.output.note(`Idempotency key: ${key}`);
+  return key;
+}
+
+/** Sends what is to take effect at most once. Throws CommandFailed, which knows how to repeat it. */
+export async function sendOnce(session: Session, sent: Sent, asked: Request): Promise<Done> {
   try {
-    return { sent, answer: await session.ask({ method: 'POST', path: `/api/commands/${commandType}`, headers: { 'idempotency-key': key }, body: bodyOf(sent) }) };
+    return { sent, answer: await session.ask({ ...asked, headers: { ...asked.headers, 'idempotency-key': sent.key } }) };
   } catch (error) {
     throw error instanceof ProblemAnswer || error instanceof NoAnswer ? new CommandFailed(error, sent) : error;
   }
 }
 
-function bodyOf({ site, actor, approvalId, expectedRevision, payload }: Sent): string {
-  const { type, id, onBehalfOf } = actor;
+function bodyOf({ site, approvalId, expectedRevision, payload }: Sent, { type, id, onBehalfOf }: Actor): string {
   return writeJson({ ...site, actor: { type, id, onBehalfOf: onBehalfOf?.map(written) }, approvalId, expectedRevision, payload });
 }
 
 /** A principal as it stands in a body. */
 export const written = ({ type, id }: Principal): Members => ({ type, id });
 
-async function actorOf(session: Session, { actorType, actorId, onBehalfOf }: CommonValues): Promise<Actor> {
+async function actorOf(session: Session, { actorType, actorId, onBehalfOf }: ActorValues): Promise<Actor> {
   const chain = onBehalfOf.flat();
   return { ...(await principalOf(session, actorType, actorId)), ...(chain.length === 0 ? {} : { onBehalfOf: chain }) };
 }
 
-async function principalOf(session: Session, type: ActorType | undefined, id: string | undefined): Promise<Principal> {
+const principalOf = async (session: Session, type: ActorType | undefined, id: string | undefined): Promise<Principal> => namedActor(type, id) ?? ownActor(session);
+
+/** The actor the flags name, if they do. Throws a UsageError when they name half of one. */
+export function namedActor(type: ActorType | undefined, id: string | undefined): Principal | undefined {
   if (type !== undefined && id !== undefined) return { type, id };
   if (type !== undefined || id !== undefined) throw new UsageError(['--actor-type and --actor-id go together: give both or none']);
-  return ownActor(session);
+  return undefined;
 }
 
 /** The actor of the API key: the one it is bound to, or its default. */
@@ -160,10 +181,13 @@ function commandVerbWith<F extends Flags>(common: typeof commandFlags | typeof a
 /** Prints what a command came to. */
 export function report(session: Session, { answer, sent }: Done, essentials: View['essentials'] = idOf): void {
   session.output.answer(answer, { essentials, table: (body, look) => sheet(look, commandFacts(look, body, sent.key)) });
-  const { body } = answer;
-  const replayed = body['replayed'] === true;
-  if (secretOf(body).length > 0 && session.output.format === 'table') session.output.note("The secret is shown this once and can't be read again: keep it now.");
-  if (replayed) session.output.note('This idempotency key was used before: above is what it came to then. It had no further effect, and a secret is never shown twice.');
+  noteOn(session, answer, secretOf(answer.body));
+}
+
+/** Says what can't be seen in an answer: that its secret is shown once, or that all of it is from before. */
+export function noteOn({ output }: Session, { body, replayed }: Answer, secrets: readonly string[]): void {
+  if (secrets.length > 0 && output.format === 'table') output.note("The secret is shown this once and can't be read again: keep it now.");
+  if (replayed === true || body['replayed'] === true) output.note('This idempotency key was used before: above is what it came to then. It had no further effect, and a secret is never shown twice.');
 }
 
 export const idOf = (body: JsonRecord): readonly string[] => [textOf(body, 'resourceId') ?? ''];

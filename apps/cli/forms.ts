@@ -114,18 +114,21 @@ export type Moment = (nowMs: number) => string;
 
 const farthestMs = 3_650 * 86_400_000;
 
-const momentFrom = (sign: '+' | '-', words: string): Form<Moment> => ({
+const momentFrom = (words: string, away: (given: string) => number | undefined): Form<Moment> => ({
   expected: `RFC 3339 with an offset (2026-11-03T14:00:00Z) or ${words}`,
   read: (given) => {
-    if (!given.startsWith(sign)) return parseInstant(given) === undefined ? undefined : () => given;
-    const awayMs = parseDuration(given.slice(1));
-    return awayMs === undefined || awayMs > farthestMs ? undefined : (nowMs) => formatInstant(sign === '+' ? nowMs + awayMs : nowMs - awayMs);
+    if (parseInstant(given) !== undefined) return () => given;
+    const awayMs = away(given);
+    return awayMs === undefined || Math.abs(awayMs) > farthestMs ? undefined : (nowMs) => formatInstant(nowMs + awayMs);
   },
 });
 
-export const moment = momentFrom('+', 'a time from now such as +30m, +2h or +3d');
+export const moment = momentFrom('a time from now such as +30m, +2h or +3d', (given) => (given.startsWith('+') ? parseDuration(given.slice(1)) : undefined));
 /** For what looks back. */
-export const pastMoment = momentFrom('-', 'a time ago such as -30m, -2h or -3d');
+export const pastMoment = momentFrom('how long ago, such as 30m, 2h or 3d', (given) => {
+  const agoMs = parseDuration(given.replace(/^-/, ''));
+  return agoMs === undefined ? undefined : -agoMs;
+});
 
 export const json: Form<JsonText> = { expected: 'JSON text', read: (given) => JsonText.of(given) };
 

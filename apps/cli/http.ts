@@ -12,7 +12,7 @@ export interface Server {
 }
 
 export interface Request {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -24,6 +24,8 @@ export interface Answer {
   /** As it came. */
   readonly text: string;
   readonly body: JsonRecord;
+  /** The idempotency key was used before: this is what it came to then. */
+  readonly replayed?: boolean;
 }
 
 /** The server refused: a problem of RFC 9457, or whatever else stood in the answer. */
@@ -63,33 +65,45 @@ export class NoAnswer extends Error {
  * One request, sent once: whether to repeat it is the caller's to decide, because only a repetition under the same
  * idempotency key is safe. Throws ProblemAnswer for every status but 2xx, NoAnswer when there is no answer of ours.
  */
-export async function request(io: Io, server: Server, { method, path, query = {}, headers = {}, body }: Request): Promise<Answer> {
-  const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]));
-  const url = `${server.url}${path}${asked.length === 0 ? '' : `?${asked.join('&')}`}`;
-  const timeout = AbortSignal.timeout(io.requestTimeoutMs);
-  let response: Response;
-  let text: string;
+export const request = (io: Io, server: Server, asked: Request): Promise<Answer> => exchange(io, server, asked, async (response) => read(server, response, await response.text()));
+
+/**
+ * The same for an answer that has no end, such as an event stream: hands over the response with its body unread. Only its
+ * beginning has to come in time; what breaks later fails where the body is read.
+ */
+export const open = (io: Io, server: Server, asked: Request): Promise<Response> =>
+  exchange(io, server, asked, async (response) => {
+    if (!response.ok) read(server, response, await response.text());
+    return response;
+  });
+
+async function exchange<T>(io: Io, server: Server, asked: Request, take: (response: Response) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), io.requestTimeoutMs);
   try {
-    response = await io.fetch(url, {
-      method,
-      headers: {
-        accept: 'application/json, application/problem+json',
-        'user-agent': `kf/${io.version}`,
-        ...(server.apiKey === undefined ? {} : { authorization: `Bearer ${server.apiKey.reveal()}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body }),
-      // A redirect could carry the key elsewhere, and would turn a POST into a GET.
-      redirect: 'manual',
-      signal: AbortSignal.any([timeout, io.signal]),
-    });
-    text = await response.text();
+    const signal = AbortSignal.any([late.signal, io.signal]);
+    // A redirect could carry the key elsewhere, and would turn a POST into a GET.
+    const response = await io.fetch(urlOf(server, asked), { method: asked.method, headers: headersOf(io, server, asked), body: asked.body ?? null, redirect: 'manual', signal });
+    return await take(response);
   } catch (error) {
-    throw noAnswer(io, server, timeout, error);
+    throw error instanceof ProblemAnswer || error instanceof NoAnswer ? error : noAnswer(io, server, late.signal, error);
+  } finally {
+    clearTimeout(timer);
   }
-  return read(server, response, text);
 }
+
+function urlOf(server: Server, { path, query = {} }: Request): string {
+  const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]));
+  return `${server.url}${path}${asked.length === 0 ? '' : `?${asked.join('&')}`}`;
+}
+
+const headersOf = (io: Io, { apiKey }: Server, { body, headers }: Request): Record<string, string> => ({
+  accept: 'application/json, application/problem+json',
+  'user-agent': `kf/${io.version}`,
+  ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey.reveal()}` }),
+  ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  ...headers,
+});
 
 function read(server: Server, response: Response, text: string): Answer {
   const body = parse(text);
@@ -98,7 +112,7 @@ function read(server: Server, response: Response, text: string): Answer {
     throw new NoAnswer(`${server.url} answered ${response.status} ${response.statusText}, and not in a form this client knows${redirection(response)}`, response.status >= 500);
   }
   if (!isRecord(body)) throw new NoAnswer(`${server.url} answered ${response.status}, but not with JSON: is it a Countersign server?`, true);
-  return { text: text.trimEnd(), body };
+  return { text: text.trimEnd(), body, replayed: response.headers.get('idempotency-replayed') === 'true' };
 }
 
 const redirection = (response: Response): string => {

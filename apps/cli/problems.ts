@@ -4,7 +4,7 @@ import { errorText } from './error-code.ts';
 import { NoAnswer, ProblemAnswer } from './http.ts';
 import { UsageError } from './io.ts';
 import { listOf, recordOf, scalar, textOf } from './json.ts';
-import { connectionWords, retryLine, type Typed, whereWords, whoAndWhere } from './retry.ts';
+import { connectionWords, retryLine, type Typed, whereWords, whoWords } from './retry.ts';
 import { type Look, paint } from './table.ts';
 import { shellLine, visible } from './text.ts';
 
@@ -81,11 +81,12 @@ function again(said: string, { sent, ...typed }: Omit<Case, 'answer'>): readonly
 
 /** The line that asks for the approval this command needs, made of the server's template; complete but for the reason. */
 function howToRequest({ answer, sent, program, argv }: Case): readonly string[] {
-  const asked = recordOf(recordOf(answer.problem, 'approvalRequest'), 'payload');
+  const template = recordOf(answer.problem, 'approvalRequest');
+  const asked = recordOf(template, 'payload');
   // The template holds the payload only where the approval is for that very payload; signing secrets are not in it.
   const bound = recordOf(asked, 'payload');
   const line = shellLine([
-    ...[...program, 'approval', 'request', ...connectionWords(argv), ...whoAndWhere(sent)],
+    ...[...program, 'approval', 'request', ...connectionWords(argv), ...whereWords(sent), ...whoWords(sent.actor, recordOf(template, 'actor'))],
     ...['--command-type', textOf(asked, 'commandType') ?? sent.commandType],
     ...['--resource-id', textOf(asked, 'resourceId') ?? resourceOf(sent)],
     ...['--expires-on', textOf(asked, 'expiresOn') ?? '+4h', '--reason', 'why it is needed'],
@@ -102,8 +103,8 @@ function howToMakeApprovers({ sent, program, argv }: Case): readonly string[] {
   return ['Somebody else needs an API key of their own that may approve here; an administrator makes it, before the request:', `  ${visible(line)} USER:<approver>`];
 }
 
-const resourceOf = ({ payload }: Sent): string =>
-  scalar(payload['webhookSubscriptionId']) ?? scalar(payload['webhookDeliveryId']) ?? scalar(payload['commandType']) ?? '<resource id>';
+const resourceOf = ({ resourceId, payload }: Sent): string =>
+  resourceId ?? scalar(payload['webhookSubscriptionId']) ?? scalar(payload['webhookDeliveryId']) ?? scalar(payload['commandType']) ?? '<resource id>';
 
 /** The line with which somebody else grants the approval this command waits for. */
 function howToGrant({ answer, sent, program, argv }: Case): readonly string[] {

@@ -1,4 +1,5 @@
 import type { Sent } from './command.ts';
+import { type JsonRecord, listOf, textOf } from './json.ts';
 import { shellLine } from './text.ts';
 
 /** The line that was typed: the words that run us, and those after them. */
@@ -21,7 +22,7 @@ export function connectionWords(argv: readonly string[]): readonly string[] {
  */
 export function retryLine({ program, argv }: Typed, { key, payload }: Sent): string {
   const exact = new Map<string, unknown>([['--idempotency-key', key], ...timeFlags.map(([flag, member]): [string, unknown] => [flag, payload[member]])]);
-  const apart = argv.flatMap((word) => (/^--(api-key|idempotency-key|expires-on|due-on)=/.test(word) ? [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] : [word]));
+  const apart = argv.flatMap((word) => (/^--(api-key|idempotency-key|expires-on|due-on|since|until)=/.test(word) ? [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] : [word]));
   const words = apart.flatMap((word, index) => {
     const before = apart[index - 1] ?? '';
     if (word === '--api-key' || before === '--api-key') return [];
@@ -34,12 +35,16 @@ export function retryLine({ program, argv }: Typed, { key, payload }: Sent): str
 const timeFlags = [
   ['--expires-on', 'expiresOn'],
   ['--due-on', 'dueOn'],
+  ['--since', 'since'],
+  ['--until', 'until'],
 ] as const;
 
-/** The flags that name a command's site and actor. */
-export function whoAndWhere({ site, actor }: Pick<Sent, 'site' | 'actor'>): readonly string[] {
-  const chain = (actor.onBehalfOf ?? []).flatMap(({ type, id }) => ['--on-behalf-of', `${type}:${id}`]);
-  return [...whereWords({ site }), '--actor-type', actor.type, '--actor-id', actor.id, ...chain];
+/** The flags that name a command's actor: the one that was named, else the API key's as the server's template has it. */
+export function whoWords(named: Sent['actor'], template: JsonRecord | undefined): readonly string[] {
+  const actor = named ?? template;
+  const chain = listOf(actor, 'onBehalfOf').flatMap((one) => ['--on-behalf-of', `${textOf(one, 'type') ?? ''}:${textOf(one, 'id') ?? ''}`]);
+  return ['--actor-type', textOf(actor, 'type') ?? 'USER', '--actor-id', textOf(actor, 'id') ?? '<you>', ...chain];
 }
 
+/** The flags that name a command's site. */
 export const whereWords = ({ site }: Pick<Sent, 'site'>): readonly string[] => ['--tenant', site.tenant, '--environment', site.environment];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Secret } from '#kernel';
 import { optional, readSetting, toggle, type Values } from './flags.ts';
 import { apiKey, type Form, name, oneOf, server } from './forms.ts';
-import { type Answer, type Request, request, type Server } from './http.ts';
+import { type Answer, open, type Request, request, type Server } from './http.ts';
 import { type Io, UsageError } from './io.ts';
 import { type Output, outputOf } from './output.ts';
 import { chooseProfile, type Profile, readProfiles } from './profile.ts';
@@ -28,6 +28,8 @@ export interface Session {
   readonly profile: Profile;
   /** Sends one request to the server. */
   readonly ask: (asked: Request) => Promise<Answer>;
+  /** Sends one request whose answer has no end: the body is still to be read. */
+  readonly open: (asked: Request) => Promise<Response>;
 }
 
 /** Opens a session. `withProfile: false` for the verbs that manage the profiles themselves. */
@@ -38,7 +40,8 @@ export function openSession(io: Io, argv: readonly string[], globals: Globals, {
   const output = outputOf(io, { format: globals.json ? 'json' : globals.output, quiet: globals.quiet, color: globals.color });
   const profile = withProfile ? chosenProfile(io, globals) : {};
   let connected: Server | undefined;
-  return { io, argv, globals, output, profile, ask: (asked) => request(io, (connected ??= connect(io, globals, profile, output)), asked) };
+  const server = (): Server => (connected ??= connect(io, globals, profile, output));
+  return { io, argv, globals, output, profile, ask: (asked) => request(io, server(), asked), open: (asked) => open(io, server(), asked) };
 }
 
 const chosenProfile = ({ environment }: Io, globals: Globals): Profile =>

@@ -56,7 +56,7 @@ export const verb = <F extends Flags>(of: Verb<F>): Part => (parent, running) =>
     const session = openSession(running.io, running.argv, readFlags(globalFlags, given), { withProfile: of.withoutProfile !== true });
     running.opened(session);
     const typed = { ...given, ...namelessOf(positional, command.args, given) };
-    await of.run(session, readFlags(of.flags, { ...siteOfProfile(session.profile), ...actorFrom(session.profile, given), ...typed }));
+    await of.run(session, readFlags(of.flags, { site: session.profile.site, ...siteOfProfile(session.profile), ...actorFrom(session.profile, given), ...typed }));
   });
 };
 

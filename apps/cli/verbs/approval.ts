@@ -1,5 +1,5 @@
 import { formatSite, type Principal, samePrincipal } from '#kernel';
-import { type CommonValues, commandVerb, ownActor, siteFlags, siteOf } from '../command.ts';
+import { type CommonValues, commandVerb, namedActor, ownActor, siteFlags, siteOf } from '../command.ts';
 import { type Flag, nameless, optional, required, toggle } from '../flags.ts';
 import { actorType, gateable, moment, name, oneOf, principalId, resourceId, revision, text } from '../forms.ts';
 import type { Answer } from '../http.ts';
@@ -160,11 +160,7 @@ const list = verb({
   },
 });
 
-async function whoIAm(session: Session, { actorType: type, actorId: id }: Pick<CommonValues, 'actorType' | 'actorId'>): Promise<Principal> {
-  if (type !== undefined && id !== undefined) return { type, id };
-  if (type !== undefined || id !== undefined) throw new UsageError(['--actor-type and --actor-id go together: give both or none']);
-  return ownActor(session);
-}
+const whoIAm = async (session: Session, { actorType: type, actorId: id }: Pick<CommonValues, 'actorType' | 'actorId'>): Promise<Principal> => namedActor(type, id) ?? ownActor(session);
 
 const concerns = (approval: unknown, me: Principal): boolean =>
   [recordOf(approval, 'requester'), ...listOf(approval, 'onBehalfOf')].some((one) => isRecord(one) && samePrincipal({ type: one['type'] as Principal['type'], id: String(one['id']) }, me));
