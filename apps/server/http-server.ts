@@ -1,15 +1,17 @@
 import type { Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Clock, Ids } from '#kernel';
 import type { Log, Metrics } from '#telemetry';
 import { Authenticator } from './access/authenticator.ts';
 import type { RootKey } from './access/root-key.ts';
 import { AppModule, controllers } from './app.module.ts';
 import { AllowedMethods } from './http/allow.ts';
+import { EventStreams } from './http/event-stream.ts';
 import { createAdapter } from './http/fastify.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, LOG_READER, type LogReader, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -34,6 +36,11 @@ export async function createHttpApp(parts: ShellParts): Promise<NestFastifyAppli
   const answerProblem = createAnswerProblem(log, allowed, clock);
   const authenticator = new Authenticator(parts.reads, parts.projections, parts.rootKey, clock);
   const adapter = createAdapter({ clock, ids, log, metrics, authenticator, allowed, answerProblem, isStopping: () => parts.facts.stopping });
+  const streams = new EventStreams({ authenticator, projections: parts.projections, clock, log });
+  adapter.getInstance<FastifyInstance>().addHook('preClose', (done) => {
+    streams.endAll();
+    done();
+  });
   // Made once, when it is first asked for: what makes it takes long to load.
   let document: Promise<string> | undefined;
   const openApi = (): Promise<string> => (document ??= describe());
@@ -41,7 +48,7 @@ export async function createHttpApp(parts: ShellParts): Promise<NestFastifyAppli
     const { openApiYaml } = await import('./openapi/document.ts');
     return openApiYaml(app, controllers, parts.facts.version);
   };
-  const module = AppModule.on([...providers(parts), { provide: ANSWER_PROBLEM, useValue: answerProblem }, { provide: OPENAPI, useValue: openApi }], parts.facts.roles);
+  const module = AppModule.on([...providers(parts), { provide: ANSWER_PROBLEM, useValue: answerProblem }, { provide: EventStreams, useValue: streams }, { provide: OPENAPI, useValue: openApi }], parts.facts.roles);
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, { logger: false, bodyParser: false, abortOnError: false });
   await app.init();
   return app;
@@ -50,6 +57,7 @@ export async function createHttpApp(parts: ShellParts): Promise<NestFastifyAppli
 
 const providers = (parts: ShellParts): Provider[] => [
   { provide: CLOCK, useValue: parts.clock },
+  { provide: IDS, useValue: parts.ids },
   { provide: METRICS, useValue: parts.metrics },
   { provide: Commands, useValue: parts.commands },
   { provide: Publishing, useValue: parts.publishing },

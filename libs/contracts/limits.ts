@@ -11,7 +11,11 @@ export const limits = {
   toldErrors: 100,
   /** Levels of nested objects and arrays in a body. */
   jsonDepth: 128,
+  /** Probes of one process that wait for their receiver at the same time. */
+  probesInFlight: 10,
   pageSize: 500,
   defaultPageSize: 50,
   waitForMs: 2_000,
+  /** Event streams that one process has open at once. */
+  eventStreams: 256,
 } as const;

@@ -33,11 +33,13 @@ export const problems = {
   'idempotency-key-reused': { status: 422, title: 'The idempotency key belongs to another request' },
   'target-url-refused': { status: 422, title: 'Deliveries may not go to this URL' },
   'precondition-required': { status: 428, title: 'The expected revision is required' },
+  'too-many-probes': { status: 429, title: 'Too many probes are under way' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'Something went wrong here' },
   'outcome-unknown': { status: 503, title: 'It is not known yet whether it happened' },
   'projection-behind': { status: 503, title: 'The read model is behind' },
   'store-unavailable': { status: 503, title: 'The log cannot be reached' },
+  'too-many-streams': { status: 503, title: 'Too many event streams are open' },
 } as const satisfies Record<string, { readonly status: number; readonly title: string }>;
 
 export type ProblemSlug = keyof typeof problems;
