@@ -8,6 +8,7 @@ import { commandHandlers } from './commands/commands.ts';
 import { CommandsController } from './commands/commands.controller.ts';
 import { DryRunHandler, DryRunPublishHandler } from './commands/dry-run.ts';
 import { GetCommandController, GetCommandHandler } from './commands/get-command.ts';
+import { RestCommands } from './commands/rest-commands.ts';
 import { DeliveriesController, GetDeliveryHandler, ListDeliveriesHandler } from './deliveries/deliveries.ts';
 import { GetEventController, GetEventHandler } from './events/get-event.ts';
 import { PublishController } from './events/publish.controller.ts';
@@ -61,6 +62,7 @@ export class AppModule {
         ...parts,
         ...handlers,
         ReadinessCheck,
+        RestCommands,
         { provide: APP_GUARD, useClass: AccessGuard },
         { provide: APP_GUARD, useClass: ParameterGuard },
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -7,6 +7,7 @@ import type { ApprovalItem, ReadModels } from '#read-models';
 // What the HTTP shell asks of the rest. The classes are ports that are their own injection tokens.
 
 export const CLOCK = Symbol('Clock');
+export const IDS = Symbol('Ids');
 export const METRICS = Symbol('Metrics');
 export const ANSWER_PROBLEM = Symbol('AnswerProblem');
 /** Answers the OpenAPI document of this application as YAML. */

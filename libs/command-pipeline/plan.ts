@@ -33,8 +33,10 @@ const pointless: ReadonlySet<string> = new Set(['not-found', 'subscription-delet
 /** `expectedRevision` of the request against the resource's own. */
 export function precondition({ request, resourceId }: Attempt, loaded: Loaded<unknown>): Refusal | undefined {
   const { expectedRevision } = request;
-  if (expectedRevision === undefined || expectedRevision === loaded.revision) return undefined;
-  return refuse('precondition-failed', `${resourceId} is at revision ${loaded.revision}, not at ${expectedRevision}.`, { revision: loaded.revision });
+  if (expectedRevision === undefined) return undefined;
+  const expected = [expectedRevision].flat();
+  if (expected.includes(loaded.revision)) return undefined;
+  return refuse('precondition-failed', `${resourceId} is at revision ${loaded.revision}${expected.length === 0 ? '' : `, not at ${expected.join(' or ')}`}.`, { revision: loaded.revision });
 }
 
 export interface Gated {

@@ -26,7 +26,8 @@ export interface CommandRequest {
   /** As received, before defaults: what the fingerprint is taken of. */
   readonly payload: JsonObject;
   readonly approvalId?: string;
-  readonly expectedRevision?: number;
+  /** The revision the resource must be at, or several that will do; of an empty list none will. */
+  readonly expectedRevision?: number | readonly number[];
   readonly correlationId: string;
   /** What caused it, when something in the log did: an event id. */
   readonly causationId?: string;

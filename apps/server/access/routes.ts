@@ -59,7 +59,8 @@ export class AccessGuard implements CanActivate {
 
 const queryOf = (request: FastifyRequest): Readonly<Record<string, unknown>> => request.query as Readonly<Record<string, unknown>>;
 
-function keyOf(request: FastifyRequest): AuthenticatedKey {
+/** The key of a request that the guard has let through. */
+export function keyOf(request: FastifyRequest): AuthenticatedKey {
   if (request.key === null) throw new TypeError(`${request.routeOptions.url ?? request.url} was reached without a key`);
   return request.key;
 }
@@ -67,9 +68,10 @@ function keyOf(request: FastifyRequest): AuthenticatedKey {
 /** The key of the request. */
 export const Key = createParamDecorator((_data: unknown, context: ExecutionContext) => keyOf(context.switchToHttp().getRequest<FastifyRequest>()));
 
-/** The site of the request, on a route `ForSite`. */
-export const SiteOfRequest = createParamDecorator((_data: unknown, context: ExecutionContext) => {
-  const { site } = context.switchToHttp().getRequest<SiteRequest>();
+/** The site of a request, on a route `ForSite`. */
+export function siteOfRequest({ site }: SiteRequest): Site {
   if (site === undefined) throw new TypeError('only a route ForSite has a site');
   return site;
-});
+}
+
+export const SiteOfRequest = createParamDecorator((_data: unknown, context: ExecutionContext) => siteOfRequest(context.switchToHttp().getRequest<SiteRequest>()));

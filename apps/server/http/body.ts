@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { type FieldError, type JsonOutline, limits, MalformedJson, outlineJson, type Slice } from '#contracts';
+import { type Dto, type FieldError, type JsonOutline, limits, MalformedJson, outlineJson, readDto, repeatedMembers, type Slice } from '#contracts';
 import { Problem } from './problem.ts';
 
 /** The body of the request as text. */
@@ -9,6 +9,21 @@ export const BodyText = createParamDecorator((_data: unknown, context: Execution
   if (typeof body !== 'string') throw invalidBody([{ path: '', message: 'a JSON body is required' }]);
   return body;
 });
+
+/** The body of the request as text, `{}` when it has none. */
+export const OptionalBodyText = createParamDecorator((_data: unknown, context: ExecutionContext): string => {
+  const { body } = context.switchToHttp().getRequest<FastifyRequest>();
+  return typeof body === 'string' && body !== '' ? body : '{}';
+});
+
+/** Reads a JSON body as an instance of a class, or ends the request with everything that is wrong with it. */
+export function readBody<T extends object>(dto: Dto<T>, text: string): T {
+  outline(text);
+  const read = readDto(dto, JSON.parse(text) as unknown);
+  const errors = [...repeatedMembers(text).map(isThereTwice), ...('errors' in read ? read.errors : [])];
+  if (errors.length > 0 || 'errors' in read) throw invalidBody(errors);
+  return read.value;
+}
 
 export const invalidBody = (errors: readonly FieldError[]): Problem => {
   const [first] = errors;

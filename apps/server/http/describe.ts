@@ -5,15 +5,23 @@ import type { Dto, JsonSchema, ProblemSlug } from '#contracts';
 export interface RouteDoc {
   readonly summary: string;
   readonly description?: string;
-  readonly tag: 'Commands' | 'Events' | 'Deliveries' | 'Approvals' | 'Keys' | 'Operations';
+  readonly tag: 'Commands' | 'Webhooks' | 'Events' | 'Deliveries' | 'Approvals' | 'Keys' | 'Operations';
   readonly operationId: string;
   readonly body?: JsonSchema;
+  /** The body may be left out. */
+  readonly bodyOptional?: true;
+  /** Of the body. */
+  readonly example?: unknown;
+  /** Of a success; 200 when left out. */
+  readonly status?: 201;
   /** Of a success: a class, a schema, or a media type of its own. */
   readonly answer: Dto | { readonly schema: JsonSchema } | { readonly mediaType: string };
   /** Beside those that every route of its kind has. */
   readonly problems?: readonly ProblemSlug[];
   /** Request headers that mean something here. */
-  readonly headers?: readonly ('Idempotency-Key' | 'Kf-Actor' | 'Kf-On-Behalf-Of')[];
+  readonly headers?: readonly ('Idempotency-Key' | 'If-Match' | 'Kf-Actor' | 'Kf-On-Behalf-Of')[];
+  /** Headers that a success has. */
+  readonly answerHeaders?: readonly ('ETag' | 'Location' | 'Idempotency-Key' | 'Idempotency-Replayed')[];
 }
 
 export const describedBy = 'countersign:description';

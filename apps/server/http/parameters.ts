@@ -17,6 +17,7 @@ const parameters = {
   limit: { description: 'How many items at most.', schema: { type: 'integer', minimum: 1, maximum: limits.pageSize, default: limits.defaultPageSize } },
   cursor: { description: '`nextCursor` of the page before.', schema: { type: 'string' } },
   waitFor: { description: 'Wait (up to 2 s) until the read model has seen this position.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
+  approvalId: { description: 'The approval to use; found by itself when left out. May stand in the body instead.', schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' } },
   dryRun: { description: '`true`: answer what would happen, and write nothing.', schema: { type: 'string', enum: ['true', 'false'] } },
   approvalStatus: { description: 'Only approvals of this status.', schema: { type: 'string', enum: ['PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'] } },
   deliveryStatus: { description: 'Only deliveries of this status.', schema: { type: 'string', enum: ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'] } },

@@ -10,8 +10,9 @@ export interface RequestTrace {
 
 const traceparentForm = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
-export const Trace = createParamDecorator((_data: unknown, context: ExecutionContext): RequestTrace => {
-  const request = context.switchToHttp().getRequest<FastifyRequest>();
+export function traceOf(request: FastifyRequest): RequestTrace {
   const traceparent = request.headers['traceparent'];
   return { correlationId: request.id, ...(typeof traceparent === 'string' && traceparentForm.test(traceparent) ? { traceparent } : {}) };
-});
+}
+
+export const Trace = createParamDecorator((_data: unknown, context: ExecutionContext): RequestTrace => traceOf(context.switchToHttp().getRequest<FastifyRequest>()));

@@ -70,6 +70,7 @@ function annotate(reflector: Reflector, target: object, name: string, handler: H
 
 const headerDocs = {
   'Idempotency-Key': { name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters, plain or as one quoted string.', schema: { type: 'string', minLength: 1, maxLength: 255 } },
+  'If-Match': { name: 'If-Match', required: false, description: 'The `ETag` of what was looked at (or several, or `*`): when it is at another revision by now, nothing is changed and the answer is 412.', schema: { type: 'string' }, example: '"3"' },
   'Kf-Actor': { name: 'Kf-Actor', required: false, description: '`TYPE:id`: for whom an any-actor key speaks; its default actor when left out.', schema: { type: 'string' } },
   'Kf-On-Behalf-Of': { name: 'Kf-On-Behalf-Of', required: false, description: '`TYPE:id, …`: who asked for it, nearest first.', schema: { type: 'string' } },
 } as const;

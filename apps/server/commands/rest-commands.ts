@@ -1,0 +1,86 @@
+import { createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { CommandAnswer, CommandRequest } from '#command-pipeline';
+import type { CommandType } from '#contracts';
+import { type Clock, type Ids, isName, isRefusal, type JsonObject, newId, type Site } from '#kernel';
+import type { AuthenticatedKey } from '../access/authenticated-key.ts';
+import { restActor } from '../access/rest-actor.ts';
+import { keyOf, siteOfRequest } from '../access/routes.ts';
+import { ifMatch } from '../http/etag.ts';
+import { invalid, problemOf } from '../http/problem.ts';
+import { type RequestTrace, traceOf } from '../http/trace.ts';
+import { CLOCK, IDS } from '../parts.ts';
+import { governedCommands } from './commands.ts';
+import { idempotencyKey } from './idempotency-key.ts';
+
+/** A request over REST to change something, on a route `ForSite`: all of it but what the change is. */
+export interface RestChange {
+  readonly site: Site;
+  readonly key: AuthenticatedKey;
+  readonly trace: RequestTrace;
+  readonly headers: FastifyRequest['headers'];
+  /** `approvalId` of the query. */
+  readonly approvalId: string | undefined;
+  readonly reply: FastifyReply;
+}
+
+export const Change = createParamDecorator((_data: unknown, context: ExecutionContext): RestChange => {
+  const http = context.switchToHttp();
+  const request = http.getRequest<FastifyRequest>();
+  const { approvalId } = request.query as Readonly<Record<string, string | undefined>>;
+  return { site: siteOfRequest(request), key: keyOf(request), trace: traceOf(request), headers: request.headers, approvalId, reply: http.getResponse<FastifyReply>() };
+});
+
+/** What a REST route makes of its path and body. */
+export interface Asked {
+  /** As the command of that name takes it: what the request said, before defaults. */
+  readonly payload: JsonObject;
+  /** `approvalId` of the body, where it has one. */
+  readonly approvalId?: string | undefined;
+}
+
+/** How REST routes change anything: with the commands of the command surface, through the same bus. */
+@Injectable()
+export class RestCommands {
+  constructor(
+    private readonly commandBus: CommandBus,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(IDS) private readonly ids: Ids,
+  ) {}
+
+  /**
+   * Sends the command with what the headers say: `Idempotency-Key` (made when absent, answered in any case, also with a
+   * refusal, so that a retry is possible), `If-Match`, `Kf-Actor`, `Kf-On-Behalf-Of`. A refusal ends the request.
+   */
+  async send(commandType: Exclude<CommandType, 'PublishEvent'>, change: RestChange, asked: Asked): Promise<CommandAnswer> {
+    const request = this.requestOf(commandType, change, asked);
+    void change.reply.header('idempotency-key', request.idempotencyKey);
+    const answer = await this.commandBus.execute(new governedCommands[commandType](request));
+    if (isRefusal(answer)) throw problemOf(answer);
+    if (answer.replayed) void change.reply.header('idempotency-replayed', 'true');
+    return answer;
+  }
+
+  private requestOf(commandType: string, { site, key, trace, headers, ...change }: RestChange, { payload, approvalId: named }: Asked): CommandRequest {
+    const approvalId = oneOf(change.approvalId, named);
+    const expectedRevision = ifMatch(headers['if-match']);
+    return {
+      ...trace,
+      commandType,
+      site,
+      actor: restActor(key, headers),
+      caller: key,
+      idempotencyKey: idempotencyKey(headers['idempotency-key']) ?? newId('idk', this.clock.now(), this.ids),
+      payload,
+      ...(approvalId === undefined ? {} : { approvalId }),
+      ...(expectedRevision === undefined ? {} : { expectedRevision }),
+    };
+  }
+}
+
+function oneOf(ofQuery: string | undefined, ofBody: string | undefined): string | undefined {
+  if (ofQuery !== undefined && !isName(ofQuery)) throw invalid('approvalId', 'must be the id of an approval, as RequestApproval answered it');
+  if (ofQuery !== undefined && ofBody !== undefined && ofQuery !== ofBody) throw invalid('approvalId', 'must be the same in the query and in the body; one of them is enough');
+  return ofBody ?? ofQuery;
+}
