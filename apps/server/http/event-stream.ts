@@ -140,7 +140,8 @@ class EventStream {
     this.#reply.hijack();
     this.#raw.on('close', () => this.end('client-left')).on('error', () => this.end('client-left'));
     // A proxy must hand on each message as it comes, and the connection is of no more use when the stream has ended.
-    this.#raw.writeHead(200, { ...this.#reply.getHeaders(), 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'close' });
+    for (const [name, value] of Object.entries(this.#reply.getHeaders())) if (value !== undefined) this.#raw.setHeader(name, value);
+    this.#raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'close' });
   }
 
   /** Keeps the connection open through whatever stands between, and looks at the key. */
