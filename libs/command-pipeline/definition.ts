@@ -40,6 +40,8 @@ export interface CommandDefinition<State, Command, Event extends DomainEvent<str
   readonly fold: (resourceId: string) => Fold<State, Event>;
   /** Answers another resource for a new request (an identical open one), or undefined for the usual one. */
   locate?(context: Omit<Context, 'resourceId' | 'firstEventId'>): Promise<string | undefined>;
+  /** The payload in full, where a request may leave out what follows from the state: what gates, bindings and the decision see. Absent: it is as received. */
+  complete?(state: State, payload: JsonObject, resourceId: string): JsonObject | Refusal;
   /** Command types whose gates the command passes in this state, the first being its own. Absent: not gateable. */
   gates?(state: State, payload: JsonObject): readonly string[];
   /** The id of the event that created the resource as it is now, or `NONE`. */

@@ -2,7 +2,7 @@ import { isRefusal, type JsonObject, type Refusal } from '#kernel';
 import type { Aggregates } from './aggregate.ts';
 import { begin } from './attempt.ts';
 import type { AnyCommandDefinition } from './definition.ts';
-import { decide, passGates, type Plan, precondition } from './plan.ts';
+import { completed, decide, passGates, type Plan, precondition } from './plan.ts';
 import type { CommandRequest, DryRunAnswer } from './port.ts';
 import type { World } from './world.ts';
 
@@ -10,12 +10,14 @@ import type { World } from './world.ts';
 export async function dryRun(wholeWorld: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<DryRunAnswer> {
   const world = lookingOnly(wholeWorld);
   const { commandType } = request;
-  const attempt = await begin(world, aggregates, definition, request, commandId);
-  if (isRefusal(attempt)) return { commandId, commandType, resourceId: '', outcome: 'REFUSED', events: [], unmet: [attempt] };
-  const { resourceId } = attempt;
-  const loaded = await aggregates.load(attempt.stream, definition.fold(resourceId));
+  const received = await begin(world, aggregates, definition, request, commandId);
+  if (isRefusal(received)) return { commandId, commandType, resourceId: '', outcome: 'REFUSED', events: [], unmet: [received] };
+  const { resourceId } = received;
+  const loaded = await aggregates.load(received.stream, definition.fold(resourceId));
   const answer = { commandId, commandType, resourceId };
   if (loaded.receipts.has(commandId)) return { ...answer, outcome: 'NO_CHANGE', events: [], unmet: [] };
+  const attempt = completed(received, loaded);
+  if (isRefusal(attempt)) return { ...answer, outcome: 'REFUSED', events: [], unmet: [attempt] };
   const nowMs = world.clock.now();
   const gate = await passGates(world, aggregates, attempt, loaded, nowMs);
   const plan = await decide(world, aggregates, attempt, loaded, { tries: 0, nowMs, gate: isRefusal(gate) ? { consumptions: [], overridden: false } : gate });

@@ -17,14 +17,24 @@ export interface Plan {
 }
 
 /** Everything that refuses stands here, before the first write: a refusal never binds the key. */
-export async function planOf(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, tries: number): Promise<Plan | Refusal> {
+export async function planOf(world: World, aggregates: Aggregates, received: Attempt, loaded: Loaded<unknown>, tries: number): Promise<Plan | Refusal> {
   const nowMs = world.clock.now();
+  const attempt = completed(received, loaded);
+  if (isRefusal(attempt)) return attempt;
   const refusal = precondition(attempt, loaded);
   if (refusal !== undefined) return refusal;
   const gate = await passGates(world, aggregates, attempt, loaded, nowMs);
   if (!isRefusal(gate)) return await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate });
   const anyway = await decide(world, aggregates, attempt, loaded, { tries, nowMs, gate: open });
   return isRefusal(anyway) && pointless.has(anyway.refused) ? anyway : gate;
+}
+
+/** The attempt with its payload in full. Its fingerprint stays that of what was received: a retry means the same whatever the state is by then. */
+export function completed(attempt: Attempt, { state }: Loaded<unknown>): Attempt | Refusal {
+  const { definition, request, resourceId } = attempt;
+  if (definition.complete === undefined) return attempt;
+  const payload = definition.complete(state, request.payload, resourceId);
+  return isRefusal(payload) ? payload : { ...attempt, request: { ...request, payload } };
 }
 
 /** Nobody is asked to approve what can't be done to a resource that is not there. */

@@ -55,12 +55,13 @@ const accepted = (id: string, status: string, events: readonly SubscriptionEvent
 const happened = (id: string, status: string, event: SubscriptionEvent): Accepted<SubscriptionEvent> => accepted(id, status, [event]);
 const nothing = (id: string, status: string): Accepted<SubscriptionEvent> => accepted(id, status, []);
 
-const notFound = (id: string): Refusal => refuse('not-found', `There is no webhook subscription ${id} in this tenant and environment.`);
-const isDeleted = (id: string, state: DeletedSubscription): Refusal =>
+/** What is said of an id that no subscription has, or has any more. */
+export const subscriptionNotFound = (id: string): Refusal => refuse('not-found', `There is no webhook subscription ${id} in this tenant and environment.`);
+const isDeleted = (id: string, state: DeletedSubscription): Refusal<'subscription-deleted'> =>
   refuse('subscription-deleted', `Webhook subscription ${id} was deleted; it can be restored until ${formatInstant(state.purgeAtMs)}.`, { purgeAt: formatInstant(state.purgeAtMs) });
 
 function onLive(state: SubscriptionState, id: string, then: (live: LiveSubscription) => SubscriptionDecision): SubscriptionDecision {
-  if (state.status === 'NONE') return notFound(id);
+  if (state.status === 'NONE') return subscriptionNotFound(id);
   return state.status === 'DELETED' ? isDeleted(id, state) : then(state);
 }
 
@@ -97,16 +98,16 @@ function statusChange(state: LiveSubscription, status: 'ACTIVE' | 'PAUSED'): Sub
 }
 
 function remove(state: SubscriptionState, id: string, nowMs: number): SubscriptionDecision {
-  if (state.status === 'NONE') return notFound(id);
+  if (state.status === 'NONE') return subscriptionNotFound(id);
   if (state.status === 'DELETED') return accepted(id, 'DELETED', [], { purgeAt: formatInstant(state.purgeAtMs) });
   const purgeAt = formatInstant(nowMs + tombstoneDays * 24 * 60 * 60 * 1000);
   return accepted(id, 'DELETED', [{ type: 'WebhookSubscriptionDeleted', data: { purgeAt } }], { purgeAt });
 }
 
 function restore(state: SubscriptionState, id: string, nowMs: number): SubscriptionDecision {
-  if (state.status === 'NONE') return notFound(id);
+  if (state.status === 'NONE') return subscriptionNotFound(id);
   if (state.status !== 'DELETED') return nothing(id, state.status);
-  if (nowMs >= state.purgeAtMs) return notFound(id);
+  if (nowMs >= state.purgeAtMs) return subscriptionNotFound(id);
   return happened(id, state.before.status, { type: 'WebhookSubscriptionRestored', data: {} });
 }
 

@@ -1,8 +1,8 @@
 export { subscriptionAnnouncements } from './announcements.ts';
-export { decideSubscription, defaultGraceSeconds, maxGraceSeconds, type ProposedSecret, type SubscriptionCommand, type SubscriptionDecision, tombstoneDays } from './decider.ts';
+export { decideSubscription, defaultGraceSeconds, maxGraceSeconds, type ProposedSecret, refuseMissing, type SubscriptionCommand, type SubscriptionDecision, subscriptionNotFound, tombstoneDays } from './decider.ts';
 export { type DeliveryMode, deliveryModes, type PauseReason, type SecretKind, type SecretVersion, type SubscriptionEvent, type SubscriptionSettings } from './events.ts';
 export { type Ending, type LifecycleOptions, type ShredOutput, subscriptionLifecycle } from './lifecycle-saga.ts';
 export { compileMatcher, isInForce, type Matchable, type MatchableVersion, type Matcher } from './matcher.ts';
-export { globMatches, isEventType, maxPatternLength, namesOperationalEvents, parsePattern } from './pattern.ts';
+export { globMatches, isEventType, maxPatternLength, namesOperationalEvents, parsePattern, patternMatches } from './pattern.ts';
 export { subscriptionEvent, subscriptionProjection, type SubscriptionRow, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from './projection.ts';
 export { type DeletedSubscription, evolveSubscription, initialSubscription, type LiveSubscription, signingSecrets, type SubscriptionState } from './state.ts';

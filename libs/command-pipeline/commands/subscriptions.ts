@@ -1,4 +1,4 @@
-import { isRefusal, type JsonObject } from '#kernel';
+import { isRefusal, type JsonObject, type Refusal } from '#kernel';
 import { formatSigningSecret } from '#secret-vault';
 import {
   decideSubscription,
@@ -11,6 +11,7 @@ import {
   type ProposedSecret,
   type SubscriptionCommand,
   type SubscriptionEvent,
+  subscriptionNotFound,
   type SubscriptionState,
 } from '#subscriptions';
 import type { CommandDefinition, Context, Decided, MadeSecret } from '../definition.ts';
@@ -53,10 +54,25 @@ function upsertGates(state: SubscriptionState, payload: JsonObject): readonly st
   return ['UpsertWebhookSubscription', status === 'PAUSED' ? 'PauseWebhookSubscription' : 'ResumeWebhookSubscription'];
 }
 
+/** What a new subscription has where the request does not say. */
+const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
+
+/** An upsert that names a subscription and no secret changes what it says, and leaves everything else as it is now. */
+function completeUpsert(state: SubscriptionState, payload: JsonObject, id: string): JsonObject | Refusal {
+  if (payload['webhookSubscriptionId'] === undefined || payload['signingSecretRef'] !== undefined) return { ...defaults, ...payload };
+  if (state.status === 'NONE') return subscriptionNotFound(id);
+  const { eventPattern, targetUrl, deliveryMode, secret } = state;
+  const { status } = state.status === 'DELETED' ? state.before : state;
+  const { description, ...rest }: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description: state.description, ...payload };
+  // Without one the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
+  return description === null || description === undefined ? rest : { ...rest, description };
+}
+
 const upsert: SubscriptionDefinition = {
   ...onSubscription,
   type: 'UpsertWebhookSubscription',
   idPrefix: 'whs',
+  complete: completeUpsert,
   gates: upsertGates,
   prepare: async (context) => {
     const { request, resourceId, world } = context;
