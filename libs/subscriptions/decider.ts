@@ -56,14 +56,16 @@ const happened = (id: string, status: string, event: SubscriptionEvent): Accepte
 const nothing = (id: string, status: string): Accepted<SubscriptionEvent> => accepted(id, status, []);
 
 /** What is said of an id that no subscription has, or has any more. */
-export const subscriptionNotFound = (id: string): Refusal => refuse('not-found', `There is no webhook subscription ${id} in this tenant and environment.`);
+export const subscriptionNotFound = (id: string): Refusal<'not-found'> => refuse('not-found', `There is no webhook subscription ${id} in this tenant and environment.`);
 const isDeleted = (id: string, state: DeletedSubscription): Refusal<'subscription-deleted'> =>
   refuse('subscription-deleted', `Webhook subscription ${id} was deleted; it can be restored until ${formatInstant(state.purgeAtMs)}.`, { purgeAt: formatInstant(state.purgeAtMs) });
 
-function onLive(state: SubscriptionState, id: string, then: (live: LiveSubscription) => SubscriptionDecision): SubscriptionDecision {
-  if (state.status === 'NONE') return subscriptionNotFound(id);
-  return state.status === 'DELETED' ? isDeleted(id, state) : then(state);
-}
+/** The refusal of whatever needs a subscription that is there: `not-found`, or `subscription-deleted` until the purge. */
+export const refuseMissing = (id: string, state: { readonly status: 'NONE' } | DeletedSubscription): Refusal<'not-found' | 'subscription-deleted'> =>
+  state.status === 'NONE' ? subscriptionNotFound(id) : isDeleted(id, state);
+
+const onLive = (state: SubscriptionState, id: string, then: (live: LiveSubscription) => SubscriptionDecision): SubscriptionDecision =>
+  state.status === 'NONE' || state.status === 'DELETED' ? refuseMissing(id, state) : then(state);
 
 type Upsert = Extract<SubscriptionCommand, { do: 'upsert' }>;
 
