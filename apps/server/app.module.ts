@@ -12,6 +12,8 @@ import { RestCommands } from './commands/rest-commands.ts';
 import { DeliveriesController, GetDeliveryHandler, ListDeliveriesHandler } from './deliveries/deliveries.ts';
 import { GetEventController, GetEventHandler } from './events/get-event.ts';
 import { PublishController } from './events/publish.controller.ts';
+import { EventStreamController } from './events/stream.controller.ts';
+import { Arrivals } from './events/stream-arrivals.ts';
 import { ParameterGuard } from './http/parameters.ts';
 import { ProblemFilter } from './http/problem-filter.ts';
 import { OpenApiController } from './openapi/openapi.controller.ts';
@@ -19,17 +21,20 @@ import { HealthController } from './operations/health.ts';
 import { KeysController, ListKeysHandler } from './operations/keys.ts';
 import { ReadinessCheck } from './operations/readiness.ts';
 import { StatusController } from './operations/status.ts';
+import { ProbeController } from './webhooks/probe.ts';
 
 const apiControllers: readonly Type[] = [
   CommandsController,
   GetCommandController,
   PublishController,
+  EventStreamController,
   GetEventController,
   DeliveriesController,
   ApprovalsController,
   PoliciesController,
   KeysController,
   StatusController,
+  ProbeController,
   OpenApiController,
 ];
 
@@ -61,6 +66,7 @@ export class AppModule {
       providers: [
         ...parts,
         ...handlers,
+        Arrivals,
         ReadinessCheck,
         RestCommands,
         { provide: APP_GUARD, useClass: AccessGuard },

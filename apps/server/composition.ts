@@ -17,6 +17,7 @@ import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
 import type { Commands, Publishing, ServerFacts } from './parts.ts';
+import { createProbing } from './webhooks/probing.ts';
 
 /**
  * Who reacts to what, in one place. Read models: `projections` in the read-models lib, which folds them in a thread of
@@ -296,7 +297,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
   },
 });
 
-function shellOf({ outside, store, readModels, aggregates, metrics }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
+function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
   const { clock, ids, log } = outside;
-  return { clock, ids, log, metrics, rootKey, commands, publishing, projections: readModels, reads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
+  return { clock, ids, log, metrics, rootKey, commands, publishing, probing: createProbing({ world, sender }), projections: readModels, reads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
 }

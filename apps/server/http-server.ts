@@ -11,7 +11,7 @@ import { AllowedMethods } from './http/allow.ts';
 import { EventStreams } from './http/event-stream.ts';
 import { createAdapter } from './http/fastify.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, ServerFacts } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -22,6 +22,7 @@ export interface ShellParts {
   readonly rootKey: RootKey;
   readonly commands: Commands;
   readonly publishing: Publishing;
+  readonly probing: Probing;
   readonly projections: Projections;
   readonly reads: Reads;
   readonly logReader: LogReader;
@@ -61,6 +62,7 @@ const providers = (parts: ShellParts): Provider[] => [
   { provide: METRICS, useValue: parts.metrics },
   { provide: Commands, useValue: parts.commands },
   { provide: Publishing, useValue: parts.publishing },
+  { provide: Probing, useValue: parts.probing },
   { provide: PROJECTIONS, useValue: parts.projections },
   { provide: READS, useValue: parts.reads },
   { provide: LOG_READER, useValue: parts.logReader },

@@ -1,8 +1,9 @@
 import type { ApprovalPolicy, GateableCommand } from '#approvals';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import type { EventStore } from '#event-store';
-import type { Position, Principal, Refusal, Site } from '#kernel';
+import type { Position, Principal, Refusal, Secret, Site } from '#kernel';
 import type { ApprovalItem, ReadModels } from '#read-models';
+import type { AttemptTranscript } from '#webhook-sender';
 
 // What the HTTP shell asks of the rest. The classes are ports that are their own injection tokens.
 
@@ -34,6 +35,27 @@ export abstract class Commands {
 /** Publishes an event with one append. */
 export abstract class Publishing {
   abstract publish(publisher: Publisher, event: EventToPublish): Promise<Published | Refusal>;
+}
+
+/** One request to send now, valid and within the limits. */
+export interface ProbeRequest {
+  readonly url: string;
+  readonly eventType: string;
+  /** The caller's JSON text, byte for byte. */
+  readonly dataText: string;
+  /** Null: one is made for this request. */
+  readonly signingKey: Secret<Uint8Array> | null;
+}
+
+export interface Probed {
+  readonly probeId: string;
+  readonly position: Position;
+  readonly transcript: Omit<AttemptTranscript, 'request' | 'retryAfterMs'> & { readonly request: AttemptTranscript['request'] & { readonly body: string } };
+}
+
+/** Sends one signed request that belongs to no subscription, and records that it did. */
+export abstract class Probing {
+  abstract probe(prober: Publisher, request: ProbeRequest): Promise<Probed | Refusal>;
 }
 
 export interface PolicyRecord {

@@ -36,8 +36,16 @@ export async function fingerprintOf(vault: SecretVault, request: CommandRequest,
 }
 
 /** The envelope of every event a command writes. */
-export function metadataOf(request: CommandRequest, commandId: string, attemptId: string, nowMs: number): Metadata {
-  const { actor, site } = request;
+export const metadataOf = (request: CommandRequest, commandId: string, attemptId: string, nowMs: number): Metadata => ({
+  ...callerMetadata(request, nowMs),
+  commandid: commandId,
+  commandtype: request.commandType,
+  attemptid: attemptId,
+  idempotencykeyhash: sha256Hex(request.idempotencyKey),
+});
+
+/** The part of an envelope that says when, where, by whom and on what trace. */
+export function callerMetadata({ actor, site, ...trace }: Pick<CommandRequest, 'site' | 'actor' | 'correlationId' | 'causationId' | 'traceparent'>, nowMs: number): Metadata {
   return {
     recordedat: formatInstant(nowMs),
     schemaversion: '1',
@@ -45,14 +53,10 @@ export function metadataOf(request: CommandRequest, commandId: string, attemptId
     environment: site.environment,
     actortype: actor.type,
     actorid: actor.id,
-    commandid: commandId,
-    commandtype: request.commandType,
-    attemptid: attemptId,
-    idempotencykeyhash: sha256Hex(request.idempotencyKey),
-    correlationid: request.correlationId,
+    correlationid: trace.correlationId,
     ...(actor.onBehalfOf === undefined || actor.onBehalfOf.length === 0 ? {} : { onbehalfof: actor.onBehalfOf.map(formatPrincipal).join(',') }),
-    ...(request.causationId === undefined ? {} : { causationid: request.causationId }),
-    ...(request.traceparent === undefined ? {} : { traceparent: request.traceparent }),
+    ...(trace.causationId === undefined ? {} : { causationid: trace.causationId }),
+    ...(trace.traceparent === undefined ? {} : { traceparent: trace.traceparent }),
   };
 }
 

@@ -9,5 +9,6 @@ export { approvalFold, loadApproval, loadPolicy, policyFold } from './gate.ts';
 export { commandIdOf } from './identity.ts';
 export { createCommandPipeline } from './pipeline.ts';
 export { type Caller, type CommandAnswer, type CommandPipeline, type CommandRequest, type DryRunAnswer } from './port.ts';
+export { recordProbe } from './probe.ts';
 export { type EventToPublish, publishEvent, type Published, type Publisher } from './publish.ts';
 export { type ApprovalIndex, type Directory, type World } from './world.ts';

@@ -1,5 +1,5 @@
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
-import { eventId, eventType, flag, instant, type JsonSchema, json, jsonObject, name, number, oneOf, position, resourceId, string, whole } from './kinds.ts';
+import { eventId, eventType, flag, headers, instant, type JsonSchema, json, jsonObject, name, number, oneOf, position, resourceId, string, whole } from './kinds.ts';
 import { gateableCommands } from './commands.ts';
 import { PrincipalDto } from './principals.ts';
 
@@ -129,18 +129,18 @@ export class DeliveryDto {
 export class SentRequestDto {
   @Field(words, { example: 'POST' })
   readonly method!: string;
-  @Field(words)
+  @Field(words, { example: 'https://hooks.example.com/orders' })
   readonly url!: string;
-  @Field(jsonObject)
+  @Field(headers, { description: 'All headers as sent; values of custom ones are `[redacted]`.', example: { 'content-type': 'application/json', 'webhook-id': 'dlv_01jd4x8qk6m0v7h2w9y3z5a1bc' } })
   readonly headers!: object;
   @Field(words, { nullable: true, description: 'As sent; null when the event it was made of is gone.' })
   readonly body!: string | null;
 }
 
 export class ReceivedResponseDto {
-  @Field(whole(100, 599))
+  @Field(whole(100, 599), { example: 200 })
   readonly status!: number;
-  @Field(jsonObject)
+  @Field(headers, { example: { 'content-type': 'text/plain' } })
   readonly headers!: object;
   @Field(words)
   readonly body!: string;
@@ -148,29 +148,56 @@ export class ReceivedResponseDto {
   readonly truncated!: boolean;
 }
 
-/** One attempt: what was sent, what came back, what was decided. */
-export class TranscriptDto {
-  @Field(whole(1))
-  readonly attempt!: number;
+/** Milliseconds. The first three are null when a kept-alive connection was used or there was no such step. */
+export class TimingsDto {
+  @Field(number, { nullable: true, example: 0.4 })
+  readonly dnsMs!: number | null;
+  @Field(number, { nullable: true, example: 1.1 })
+  readonly connectMs!: number | null;
+  @Field(number, { nullable: true, example: 8.3 })
+  readonly tlsMs!: number | null;
+  @Field(number, { nullable: true, example: 41.7, description: 'From the start to the first byte of the answer; null when none came.' })
+  readonly firstByteMs!: number | null;
+  @Field(number, { example: 42.3 })
+  readonly totalMs!: number;
+}
+
+/** One signed request: what was sent, what came back. */
+export class ExchangeDto {
   @Field(instant)
   readonly startedAt!: string;
-  @Field(number)
+  @Field(number, { example: 42.3 })
   readonly durationMs!: number;
   @Nested(() => SentRequestDto)
   readonly request!: SentRequestDto;
-  @Nested(() => ReceivedResponseDto, { nullable: true })
+  @Nested(() => ReceivedResponseDto, { nullable: true, description: 'Null when no answer came: then `error` says why.' })
   readonly response!: ReceivedResponseDto | null;
-  @Field(words, { nullable: true, description: 'A code of a closed list when no answer came.', example: 'connect-refused' })
+  @Field(words, { nullable: true, description: 'A code of a closed list when no answer came, such as `connect-refused`.', example: null })
   readonly error!: string | null;
-  @Field(jsonObject)
-  readonly timings!: object;
-  @Field(words, { nullable: true })
+  @Nested(() => TimingsDto)
+  readonly timings!: TimingsDto;
+  @Field(words, { nullable: true, description: 'The IP address that was dialled; null when no connection stood.', example: '203.0.113.7' })
   readonly remoteAddress!: string | null;
-  @Field(jsonObject, { description: 'What was decided next, and why.' })
-  readonly decision!: object;
-  @Field(whole(0))
+}
+
+export class DecisionDto {
+  @Field(oneOf('DELIVERED', 'SCHEDULED', 'DEAD_LETTERED'))
+  readonly next!: string;
+  @Field(words, { example: 'status 200' })
+  readonly why!: string;
+  @Field(instant, { nullable: true, description: 'With `SCHEDULED` only.', example: null })
+  readonly nextAttemptAt!: string | null;
+}
+
+/** One attempt: what was sent, what came back, what was decided. */
+export class TranscriptDto extends ExchangeDto {
+  @Field(whole(1))
+  readonly attempt!: number;
+  @Nested(() => DecisionDto, { description: 'What was decided next, and why.' })
+  readonly decision!: DecisionDto;
+  @Field(whole(0), { description: 'Of the subscription as it was used.', example: 1 })
   readonly subscriptionRevision!: number;
-  @Fields(words)
+  @Fields(words, { description: 'The secrets that signed it.', example: ['a4c1c3b0-6f0e-4b52-9d5e-4f1f0a3b7c21'] })
   readonly secretVersionIds!: readonly string[];
 }
 

@@ -2,10 +2,12 @@ export {
   ApprovalDto,
   CommandAnswerDto,
   CommandRecordDto,
+  DecisionDto,
   DeliveryDetailDto,
   DeliveryDto,
   DryRunDto,
   EventDto,
+  ExchangeDto,
   FieldErrorDto,
   HealthDto,
   KeyDto,
@@ -22,6 +24,7 @@ export {
   schemaName,
   SentRequestDto,
   StatusDto,
+  TimingsDto,
   TranscriptDto,
   UnmetDto,
   VoteDto,
@@ -50,7 +53,22 @@ export { type JsonOutline, MalformedJson, outlineJson, repeatedMembers, type Sli
 export { type JsonSchema } from './kinds.ts';
 export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';
+export { ProbeAnswerDto, ProbePayload } from './probes.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
 export { exampleOf, schemaOf } from './schema.ts';
 export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
 export { CommandBody } from './requests.ts';
+export {
+  ApprovedChangePayload,
+  CreateWebhookPayload,
+  DeliveryChangeDto,
+  patternOfEvents,
+  RetryDeliveryPayload,
+  RotateSecretPayload,
+  SecretChangeDto,
+  SecretNameDto,
+  SubscriptionChangeDto,
+  SubscriptionDto,
+  SubscriptionHealthDto,
+  UpdateWebhookPayload,
+} from './webhooks.ts';

@@ -88,5 +88,12 @@ export const jsonObject: Kind = {
   matches: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
 };
 
+/** Names in lower case, each with its text. */
+export const headers: Kind = {
+  right: 'a JSON object of texts',
+  schema: { type: 'object', additionalProperties: { type: 'string' } },
+  matches: (value) => jsonObject.matches(value) && Object.values(value as object).every((text) => typeof text === 'string'),
+};
+
 /** Any JSON value at all. */
 export const json: Kind = { right: 'a JSON value', schema: {}, matches: (value) => value !== undefined };

@@ -4,6 +4,7 @@ export { type AttemptOutcome, type DeadLetterReason, type DeliveryEvent } from '
 export { type FannedOut, type Receiver, type ScheduledDelivery, scheduleDelivery } from './fan-out.ts';
 export { defaultSustainedFailureMs, type Failing, subscriptionHealth } from './health-saga.ts';
 export { type AttemptRow, attemptTable, deliveryProjection, type DeliveryRow, deliveryTable, type PurgeRow, purgeTable, type SubscriptionHealthRow, subscriptionHealthTable } from './projection.ts';
+export type { WebhookProbeSent } from './probe.ts';
 export { decideReplay, type ReplayDecision, replayDecider, type ReplayDelivery } from './replay.ts';
 export { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, maxAttempts, maxRetryAfterMs, maxRetryDelayMs, parseRetrySchedule, type RetrySchedule } from './retry.ts';
 export { type DeliveryState, evolveDelivery, initialDelivery } from './state.ts';

@@ -25,7 +25,7 @@ export interface DeliveryTranscript {
   readonly request: { readonly method: string; readonly url: string; readonly headers: Readonly<Record<string, string>> };
   readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string; readonly truncated: boolean } | null;
   readonly error: string | null;
-  readonly timings: object;
+  readonly timings: { readonly dnsMs: number | null; readonly connectMs: number | null; readonly tlsMs: number | null; readonly firstByteMs: number | null; readonly totalMs: number };
   readonly remoteAddress: string | null;
   readonly decision: TranscriptDecision;
   readonly subscriptionRevision: number;

@@ -61,7 +61,7 @@ function backlogWorld(status: 'PENDING' | 'SCHEDULED', limits: Partial<Dispatche
       mostWaiting = Math.max(mostWaiting, dispatcher.stats().waiting);
       await new Promise<void>((resolve) => void clock.after(10, resolve));
       const response = { status: 200, headers: {}, body: '', truncated: false };
-      return { startedAt: '2026-11-21T12:00:00.000Z', durationMs: 10, request: { method: 'POST', url, headers: {} }, response, error: null, timings: {}, remoteAddress: null, retryAfterMs: null };
+      return { startedAt: '2026-11-21T12:00:00.000Z', durationMs: 10, request: { method: 'POST', url, headers: {} }, response, error: null, timings: { dnsMs: null, connectMs: null, tlsMs: null, firstByteMs: null, totalMs: 0 }, remoteAddress: null, retryAfterMs: null };
     },
     onAlarm: ({ alarm }) => {
       throw new Error(alarm);

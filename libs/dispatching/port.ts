@@ -1,4 +1,4 @@
-import type { RetrySchedule } from '#deliveries';
+import type { DeliveryTranscript, RetrySchedule } from '#deliveries';
 import type { EventStore } from '#event-store';
 import type { Clock, Ids, Position, Secret, Site } from '#kernel';
 import type { Committed, DueDelivery } from '#read-models';
@@ -69,7 +69,7 @@ export interface SentRequest {
   readonly request: { readonly method: string; readonly url: string; readonly headers: Readonly<Record<string, string>> };
   readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string; readonly truncated: boolean } | null;
   readonly error: string | null;
-  readonly timings: object;
+  readonly timings: DeliveryTranscript['timings'];
   readonly remoteAddress: string | null;
   readonly retryAfterMs: number | null;
 }

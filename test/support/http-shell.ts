@@ -92,6 +92,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
         return Promise.resolve(shell.answerPublish(event, published.length - 1));
       },
     },
+    probing: { probe: () => Promise.reject(new Error('no probe in this test')) },
     projections: {
       status: () => shell.projections,
       onCommitted: (listener) => {

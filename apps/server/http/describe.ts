@@ -5,7 +5,7 @@ import type { Dto, JsonSchema, ProblemSlug } from '#contracts';
 export interface RouteDoc {
   readonly summary: string;
   readonly description?: string;
-  readonly tag: 'Commands' | 'Webhooks' | 'Events' | 'Deliveries' | 'Approvals' | 'Keys' | 'Operations';
+  readonly tag: 'Webhooks' | 'Deliveries' | 'Recoveries' | 'Events' | 'Commands' | 'Approvals' | 'Audit' | 'Keys' | 'Operations';
   readonly operationId: string;
   readonly body?: JsonSchema;
   /** The body may be left out. */
@@ -16,10 +16,12 @@ export interface RouteDoc {
   readonly status?: 201;
   /** Of a success: a class, a schema, or a media type of its own. */
   readonly answer: Dto | { readonly schema: JsonSchema } | { readonly mediaType: string };
+  /** The route can also answer `text/event-stream`: what its messages are, in words. */
+  readonly stream?: string;
   /** Beside those that every route of its kind has. */
   readonly problems?: readonly ProblemSlug[];
   /** Request headers that mean something here. */
-  readonly headers?: readonly ('Idempotency-Key' | 'If-Match' | 'Kf-Actor' | 'Kf-On-Behalf-Of')[];
+  readonly headers?: readonly ('Idempotency-Key' | 'If-Match' | 'Kf-Actor' | 'Kf-On-Behalf-Of' | 'Last-Event-ID')[];
   /** Headers that a success has. */
   readonly answerHeaders?: readonly ('ETag' | 'Location' | 'Idempotency-Key' | 'Idempotency-Replayed')[];
 }

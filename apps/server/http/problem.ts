@@ -41,7 +41,7 @@ export const problemBody = ({ slug, detail, members }: Problem): Record<string, 
 export function retryAfterSeconds({ slug, members }: Problem): number | undefined {
   const given = members['retryAfterSeconds'];
   if (typeof given === 'number') return given;
-  return slug === 'idempotency-request-in-flight' || slug === 'outcome-unknown' || slug === 'projection-behind' || slug === 'store-unavailable' ? 1 : undefined;
+  return slug === 'idempotency-request-in-flight' || slug === 'outcome-unknown' || slug === 'too-many-probes' || slug === 'projection-behind' || slug === 'store-unavailable' ? 1 : undefined;
 }
 
 const withoutHints = ({ retryAfterSeconds: _seconds, ...rest }: Readonly<Record<string, unknown>>): object => rest;

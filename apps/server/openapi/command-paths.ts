@@ -1,7 +1,9 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { CommandAnswerDto, CommandBody, commandPayloads, type CommandType, DryRunDto, exampleOf, type JsonSchema, type ProblemSlug, refTo, schemaOf } from '#contracts';
 import { catalogue } from '../commands/catalogue.ts';
-import { describeProblems, needsText, problemsByStatus } from './words.ts';
+import { problemResponses } from './responses.ts';
+import { answerExample } from './result-examples.ts';
+import { needsText } from './words.ts';
 
 type Paths = OpenAPIObject['paths'];
 
@@ -33,8 +35,8 @@ function operationOf(type: CommandType, operation: Operation): Operation {
     parameters: (operation.parameters ?? []).flatMap((parameter) => ('name' in parameter && parameter.name === 'commandType' ? [] : [required(parameter)])),
     requestBody: { required: true, content: { 'application/json': { schema: bodySchema(type), example: { ...exampleOf(CommandBody), payload: exampleOf(commandPayloads[type]) } } } },
     responses: {
-      200: { ...ok, description: 'Success; with `dryRun=true` what would happen', content: { 'application/json': { schema: { anyOf: [refTo(CommandAnswerDto), refTo(DryRunDto)] } } } },
-      ...problemResponses(type),
+      200: { ...ok, description: 'Success; with `dryRun=true` what would happen', content: { 'application/json': { schema: { anyOf: [refTo(CommandAnswerDto), refTo(DryRunDto)] }, example: answerExample(type) } } },
+      ...problemResponses(problemsOf(type)),
     },
   } as Operation;
 }
@@ -49,7 +51,7 @@ function bodySchema(type: CommandType): JsonSchema {
 
 const always: readonly ProblemSlug[] = [
   'validation-failed', 'idempotency-key-missing', 'idempotency-key-invalid', 'unauthenticated', 'forbidden', 'actor-not-allowed', 'not-found', 'payload-too-large', 'unsupported-media-type',
-  'idempotency-key-reused', 'outcome-unknown', 'store-unavailable',
+  'idempotency-key-reused', 'internal-error', 'outcome-unknown', 'store-unavailable',
 ];
 const governed: readonly ProblemSlug[] = ['idempotency-request-in-flight', 'concurrent-modification', 'precondition-failed'];
 const gated: readonly ProblemSlug[] = [
@@ -69,7 +71,4 @@ const own: Readonly<Partial<Record<CommandType, readonly ProblemSlug[]>>> = {
   RevokeApproval: ['approver-not-eligible', 'approval-not-pending', 'approval-already-used'],
 };
 
-function problemResponses(type: CommandType): Readonly<Record<number, object>> {
-  const slugs = [...always, ...(type === 'PublishEvent' ? [] : governed), ...(catalogue[type].gateable === true ? gated : []), ...(own[type] ?? [])];
-  return Object.fromEntries([...problemsByStatus(slugs)].map(([status, list]) => [status, { description: describeProblems(list), content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }]));
-}
+const problemsOf = (type: CommandType): readonly ProblemSlug[] => [...always, ...(type === 'PublishEvent' ? [] : governed), ...(catalogue[type].gateable === true ? gated : []), ...(own[type] ?? [])];

@@ -2,13 +2,15 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { stringify } from 'yaml';
-import { type JsonSchema, type ProblemSlug, refTo } from '#contracts';
+import { type ProblemSlug, refTo } from '#contracts';
 import { type Access, readAccess } from '../access/routes.ts';
 import { describedBy, type RouteDoc } from '../http/describe.ts';
 import { parametersOf } from '../http/parameters.ts';
 import { commandPaths } from './command-paths.ts';
+import { exampleOfSchema, problemExamples } from './examples.ts';
+import { answerHeaders, jsonContent, problemResponses, successOf } from './responses.ts';
 import { schemas } from './schemas.ts';
-import { describeProblems, needsText, problemsByStatus } from './words.ts';
+import { needsText } from './words.ts';
 
 type Handler = () => unknown;
 
@@ -19,7 +21,9 @@ Risky commands wait for another person's approval. Errors are \`application/prob
 
 /** The OpenAPI 3.1 document of the running application, as YAML: made of its routes and of the class-validator metadata. */
 export function openApiYaml(app: INestApplication, controllers: readonly Type[], version: string): string {
-  for (const controller of controllers) for (const { target, name, handler } of handlersOf(controller)) annotate(app.get(Reflector), target, name, handler);
+  const reflector = app.get(Reflector);
+  const handlers = controllers.flatMap((controller) => [...handlersOf(controller)]);
+  for (const { target, name, handler } of handlers) annotate(reflector, target, name, handler);
   const config = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Countersign')
@@ -29,16 +33,29 @@ export function openApiYaml(app: INestApplication, controllers: readonly Type[],
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'kf_<id>_<secret>', description: 'An API key.' }, 'apiKey')
     .build();
   const document = SwaggerModule.createDocument(app, config, { autoTagControllers: false });
-  document.components = { ...document.components, schemas: schemas() };
-  document.paths = commandPaths(document.paths);
+  document.paths = commandPaths(withBodyExamples(document.paths, handlers.map(({ handler }) => reflector.get<RouteDoc>(describedBy, handler))));
   return stringify(sorted(document), { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+/** Beside each body how one looks. */
+function withBodyExamples(paths: OpenAPIObject['paths'], docs: readonly RouteDoc[]): OpenAPIObject['paths'] {
+  for (const { operationId, body, example } of docs) {
+    const operation = Object.values(paths).flatMap((methods) => Object.values(methods) as Operation[]).find((one) => one.operationId === operationId);
+    if (body !== undefined && operation !== undefined) operation.requestBody = { ...operation.requestBody, content: { 'application/json': { schema: body, example: example ?? exampleOfSchema(body, schemas()) } } };
+  }
+  return paths;
+}
+
+interface Operation {
+  readonly operationId?: string;
+  requestBody?: object;
 }
 
 /** Paths in alphabetical order, so that the order of modules and files does not matter. */
 const sorted = ({ paths, openapi, info: { contact: _contact, ...info }, components }: OpenAPIObject): object => ({
   openapi,
   info,
-  components,
+  components: { ...components, schemas: schemas(), headers: answerHeaders, examples: problemExamples() },
   paths: Object.fromEntries(Object.entries(paths).sort(([a], [b]) => (a < b ? -1 : 1))),
 });
 
@@ -54,25 +71,31 @@ function* handlersOf(controller: Type): Generator<{ target: object; name: string
 function annotate(reflector: Reflector, target: object, name: string, handler: Handler): void {
   const doc = reflector.get<RouteDoc>(describedBy, handler);
   const access = readAccess(reflector, handler);
-  const { summary, operationId, tag, description, body, headers = [] } = doc;
+  const { summary, operationId, tag, description, headers = [] } = doc;
   const decorators: MethodDecorator[] = [
     ApiOperation({ summary, operationId, tags: [tag], description: [description, needsText(access)].filter(Boolean).join('\n\n'), security: access?.to === 'everybody' ? [] : [{ apiKey: [] }] }),
-    ApiResponse({ status: 200, description: 'Success', content: contentOf(doc.answer) }),
-    ...problemResponses([...(doc.problems ?? []), ...usual(access)]),
-    ...parametersOf(reflector, handler).map(({ schema, example, ...parameter }) => ApiQuery({ ...parameter, required: false, schema: { ...schema, ...(example === undefined ? {} : { examples: [example] }) } as object })),
+    ApiResponse({ status: doc.status ?? 200, ...(successOf(doc, contentOf(doc.answer)) as object) }),
+    ...Object.entries(problemResponses([...(doc.problems ?? []), ...usual(access)])).map(([status, response]) => ApiResponse({ status: Number(status), ...(response as object) })),
+    ...parametersOf(reflector, handler).map(queryParameter),
     ...headers.map((header) => ApiHeader(headerDocs[header])),
-    ...(body === undefined ? [] : [ApiBody({ required: true, schema: body })]),
+    ...bodyOf(doc),
   ];
   const descriptor = Object.getOwnPropertyDescriptor(target, name);
   if (descriptor === undefined) throw new TypeError(`${name} has no descriptor`);
   for (const decorate of decorators) decorate(target, name, descriptor);
 }
 
+const queryParameter = ({ schema, example, ...parameter }: ReturnType<typeof parametersOf>[number]): MethodDecorator =>
+  ApiQuery({ ...parameter, required: false, schema: { ...schema, ...(example === undefined ? {} : { examples: [example] }) } as object });
+
+const bodyOf = ({ body, bodyOptional }: RouteDoc): MethodDecorator[] => (body === undefined ? [] : [ApiBody({ required: bodyOptional !== true, schema: body })]);
+
 const headerDocs = {
   'Idempotency-Key': { name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters, plain or as one quoted string.', schema: { type: 'string', minLength: 1, maxLength: 255 } },
   'If-Match': { name: 'If-Match', required: false, description: 'The `ETag` of what was looked at (or several, or `*`): when it is at another revision by now, nothing is changed and the answer is 412.', schema: { type: 'string' }, example: '"3"' },
   'Kf-Actor': { name: 'Kf-Actor', required: false, description: '`TYPE:id`: for whom an any-actor key speaks; its default actor when left out.', schema: { type: 'string' } },
   'Kf-On-Behalf-Of': { name: 'Kf-On-Behalf-Of', required: false, description: '`TYPE:id, …`: who asked for it, nearest first.', schema: { type: 'string' } },
+  'Last-Event-ID': { name: 'Last-Event-ID', required: false, description: 'The `id:` of the last message that was seen; wins over `from`.', schema: { type: 'string' }, example: '4711' },
 } as const;
 
 /** Problems that every route of a kind can have. */
@@ -80,23 +103,17 @@ function usual(access: Access | undefined): readonly ProblemSlug[] {
   switch (access?.to) {
     case 'everybody':
     case undefined:
-      return [];
+      return ['internal-error'];
     case 'keys':
-      return ['unauthenticated', 'store-unavailable'];
+      return ['unauthenticated', 'internal-error', 'store-unavailable'];
     case 'administrators':
-      return ['validation-failed', 'unauthenticated', 'forbidden', 'store-unavailable'];
+      return ['validation-failed', 'unauthenticated', 'forbidden', 'internal-error', 'store-unavailable'];
     case 'site':
-      return ['validation-failed', 'site-required', 'unauthenticated', 'forbidden', 'not-found', 'store-unavailable'];
+      return ['validation-failed', 'site-required', 'unauthenticated', 'forbidden', 'not-found', 'internal-error', 'store-unavailable'];
   }
 }
 
-/** One response per status, which names the problems it can be. */
-function problemResponses(slugs: readonly ProblemSlug[]): MethodDecorator[] {
-  return [...problemsByStatus(slugs)].map(([status, list]) => ApiResponse({ status, description: describeProblems(list), content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }));
+function contentOf(answer: RouteDoc['answer']): Readonly<Record<string, object>> {
+  if (typeof answer === 'function') return jsonContent(refTo(answer));
+  return 'schema' in answer ? jsonContent(answer.schema) : { [answer.mediaType]: { schema: { type: 'string' } } };
 }
-
-function contentOf(answer: RouteDoc['answer']): Record<string, { schema: JsonSchema }> {
-  if (typeof answer === 'function') return { 'application/json': { schema: refTo(answer) } };
-  return 'schema' in answer ? { 'application/json': { schema: answer.schema } } : { [answer.mediaType]: { schema: { type: 'string' } } };
-}
-
