@@ -15,7 +15,7 @@ const given = (...history: DeliveryEvent[]) => ({
   when: (change: Partial<ReplayDelivery> = {}) => {
     const active = { status: 'ACTIVE', incarnation: 'inc-1', lastDeletedAt: null } as const;
     const state = deliveryOf(...history);
-    const decision = decideReplay(state, { webhookDeliveryId: 'dlv_1', resetAttempts: false, includeDelivered: false, inFlight: false, subscription: active, ...change });
+    const decision = decideReplay(state, { webhookDeliveryId: 'dlv_1', resetAttempts: false, includeDelivered: false, includeCancelled: false, inFlight: false, subscription: active, ...change });
     return {
       then: (...events: DeliveryEvent[]) => {
         expect(decision).toEqual({ events, result: { webhookDeliveryId: 'dlv_1', status: 'PENDING' } });
@@ -90,6 +90,20 @@ describe('ReplayWebhookDelivery', () => {
   it('refuses a delivery that was cancelled before the subscription was restored: delivery-not-replayable', () => {
     const restored = { status: 'ACTIVE', incarnation: 'inc-1', lastDeletedAt: '30' } as const;
     given(scheduled, failed).when({ subscription: restored }).thenRefused('delivery-not-replayable', 'CANCELLED');
+  });
+
+  it.each([[[scheduled]], [[scheduled, failed]]])('opens again what was cancelled before the subscription was restored, when asked, and then has nothing more to do', (history) => {
+    const restored = { includeCancelled: true, subscription: { status: 'ACTIVE', incarnation: 'inc-1', lastDeletedAt: '11' } } as const;
+    expect(given(...history).when({ ...restored, subscription: { ...restored.subscription, lastDeletedAt: '12' } }).then(replayed())).toMatchObject({ status: 'PENDING', lastChance: false });
+    given(...history, replayed()).when(restored).thenNothing();
+  });
+
+  it.each([
+    ['deleted', { status: 'DELETED', incarnation: 'inc-1', lastDeletedAt: '30' }],
+    ['purged', { status: 'NONE', incarnation: null, lastDeletedAt: null }],
+    ['created anew', { status: 'ACTIVE', incarnation: 'inc-2', lastDeletedAt: null }],
+  ] as const)('does not open it again while the subscription is %s, also when asked: delivery-not-replayable', (_, subscription) => {
+    given(scheduled, failed).when({ includeCancelled: true, subscription }).thenRefused('delivery-not-replayable', 'CANCELLED');
   });
 
   it('takes a dead letter from before a deletion that was undone, and is idle when it was replayed since', () => {

@@ -21,6 +21,8 @@ const replay: CommandDefinition<DeliveryState, ReplayDelivery, DeliveryEvent> = 
       webhookDeliveryId: resourceId,
       resetAttempts: flag(request.payload, 'resetAttempts'),
       includeDelivered: flag(request.payload, 'includeDelivered'),
+      // Only a recovery asks for it; over HTTP the member does not exist.
+      includeCancelled: request.caller === null && flag(request.payload, 'includeCancelled'),
       inFlight: world.isInFlight(resourceId),
       subscription: state.status === 'NONE' ? nobody : await subscriptionOf(context, state.subscriptionId),
     };
