@@ -32,3 +32,7 @@ function segmentsMatch(glob: readonly string[], type: readonly string[]): boolea
 
 /** Operational events reach only patterns that name them: a glob's first segment must be literal. */
 export const namesOperationalEvents = (glob: string): boolean => !glob.startsWith('*');
+
+/** Whether a well-formed pattern matches a published event: one of its globs does, and names operational events where it is one. */
+export const patternMatches = (eventPattern: string, { type, operational }: { readonly type: string; readonly operational: boolean }): boolean =>
+  eventPattern.split(',').some((glob) => (!operational || namesOperationalEvents(glob)) && globMatches(glob, type));

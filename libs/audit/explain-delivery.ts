@@ -1,0 +1,80 @@
+import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
+import { comparePositions, formatInstant, isLedgerEvent, type RecordedEvent, stored, type Stored } from '#kernel';
+import { deletionOf, type Moment, type SubscriptionFact } from './explain-history.ts';
+
+export type DeliveryFact = Stored<DeliveryEvent>;
+export type AttemptFact = Extract<DeliveryFact, { readonly data: AttemptOutcome }>;
+type Scheduled = Extract<DeliveryState, { readonly scheduledPosition: string }>;
+
+/** A delivery as its own stream and its subscription's say, also where the lists have dropped it. */
+export interface FoldedDelivery {
+  readonly state: Scheduled;
+  readonly facts: readonly DeliveryFact[];
+  readonly attempts: readonly AttemptFact[];
+  /** What put it where it is: scheduled, replayed, or what came of the last attempt that counts. */
+  readonly last: DeliveryFact;
+  /** It is open, and this deletion of its subscription ended it. */
+  readonly cancelledBy: SubscriptionFact | null;
+}
+
+export interface AttemptTold {
+  readonly attempt: number;
+  readonly startedAt: string;
+  readonly status: number | null;
+  readonly error: string | null;
+  /** What followed: DUPLICATE changed nothing, another process had recorded the same attempt. */
+  readonly decision: 'DELIVERED' | 'SCHEDULED' | 'DEAD_LETTERED' | 'DUPLICATE';
+}
+
+const decisions: Readonly<Record<AttemptFact['type'], AttemptTold['decision']>> = {
+  WebhookDeliverySucceeded: 'DELIVERED',
+  WebhookDeliveryAttemptFailed: 'SCHEDULED',
+  WebhookDeliveryDeadLettered: 'DEAD_LETTERED',
+  WebhookDeliveryDuplicateAttempted: 'DUPLICATE',
+};
+
+export const isAttempt = (fact: { readonly type: string }): fact is AttemptFact => Object.hasOwn(decisions, fact.type);
+
+export const attemptTold = ({ type, data: { attempt, startedAt, status, error } }: AttemptFact): AttemptTold => ({ attempt, startedAt, status, error, decision: decisions[type] });
+
+/** Folds a delivery's stream; undefined when nothing was ever scheduled in it. */
+export function foldDelivery(stream: readonly RecordedEvent[], subscription: readonly Moment[]): FoldedDelivery | undefined {
+  const facts = stream.filter((event) => !isLedgerEvent(event)).map((event) => stored<DeliveryEvent>(event));
+  const state = facts.reduce(evolveDelivery, initialDelivery);
+  const last = facts.findLast(({ type }) => type !== 'WebhookDeliveryDuplicateAttempted');
+  if (state.status === 'NONE' || last === undefined) return undefined;
+  return { state, facts, attempts: facts.filter(isAttempt), last, cancelledBy: cancelledBy(state, subscription) };
+}
+
+/** As the lists derive it: open, and its subscription is gone, is another one by now, or was deleted after this was opened. */
+function cancelledBy(state: Scheduled, subscription: readonly Moment[]): SubscriptionFact | null {
+  const isOpen = state.status === 'PENDING' || state.status === 'SCHEDULED';
+  return isOpen && !stillWanted(state, subscription.at(-1)) ? (deletionOf(subscription, state.incarnation, state.openedPosition) ?? null) : null;
+}
+
+function stillWanted({ incarnation, openedPosition }: Scheduled, now: Moment | undefined): boolean {
+  if (now === undefined || now.state.status === 'NONE' || now.state.status === 'DELETED') return false;
+  return now.state.incarnation === incarnation && comparePositions(now.state.lastDeletedPosition ?? '0', openedPosition) <= 0;
+}
+
+/** A delivery as lists show it. */
+export interface DeliveryTold {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly status: 'PENDING' | 'SCHEDULED' | 'DELIVERED' | 'DEAD_LETTERED' | 'CANCELLED';
+  readonly reason: string | null;
+  readonly attempts: number;
+  readonly nextAttemptAt: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export function deliveryTold(id: string, { state, cancelledBy: deletion }: FoldedDelivery): DeliveryTold {
+  const { subscriptionId, eventId, eventType, attempts, createdAtMs, updatedAtMs, status } = state;
+  const common = { id, subscriptionId, eventId, eventType, attempts, createdAt: formatInstant(createdAtMs) };
+  if (deletion !== null) return { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(updatedAtMs, deletion.recordedAt)) };
+  const nextAttemptAt = status === 'SCHEDULED' ? formatInstant(state.nextAttemptAtMs) : null;
+  return { ...common, status, reason: status === 'DEAD_LETTERED' ? state.reason : null, nextAttemptAt, updatedAt: formatInstant(updatedAtMs) };
+}
