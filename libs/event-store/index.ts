@@ -1,4 +1,5 @@
 export { appendBytes } from './admission.ts';
+export { Growth } from './follow.ts';
 export {
   type AppendResult,
   AppendTooLarge,

@@ -2,12 +2,12 @@ import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from
 import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
 import { limits } from '#contracts';
-import { didYouMean } from '#kernel';
+import { didYouMean, parseInstant } from '#kernel';
 import { Problem } from './problem.ts';
 
 export interface Parameter {
   readonly description: string;
-  readonly schema: { readonly type: string; readonly enum?: readonly string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string };
+  readonly schema: { readonly type: string; readonly enum?: readonly string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string; readonly format?: 'date-time' };
   readonly example?: string | number;
 }
 
@@ -18,15 +18,27 @@ const parameters = {
   cursor: { description: '`nextCursor` of the page before.', schema: { type: 'string' } },
   waitFor: { description: 'Wait (up to 2 s) until the read model has seen this position.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
   approvalId: { description: 'The approval to use; found by itself when left out. May stand in the body instead.', schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' } },
+  includeDeleted: { description: '`true`: also those that were deleted and can still be restored.', schema: { type: 'string', enum: ['true', 'false'] } },
   dryRun: { description: '`true`: answer what would happen, and write nothing.', schema: { type: 'string', enum: ['true', 'false'] } },
+  events: { description: 'Which events: comma-separated globs, `*` for one segment, `**` for any number.', schema: { type: 'string' }, example: 'version.*,claim.**' },
+  from: { description: 'After which position; `0` is the start of the log.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
+  since: { description: 'Recorded at or after this time.', schema: { type: 'string', format: 'date-time' }, example: '2026-11-03T00:00:00Z' },
+  until: { description: 'Recorded at or before this time.', schema: { type: 'string', format: 'date-time' }, example: '2026-11-04T00:00:00Z' },
+  actor: { description: 'Only what this actor did: `TYPE:id`, the letter case of the id does not matter.', schema: { type: 'string' }, example: 'USER:sam' },
+  commandType: { description: 'Only what commands of this type did.', schema: { type: 'string' }, example: 'RotateWebhookSubscriptionSecret' },
+  resourceId: { description: 'Only what stands in the streams of resources of this id, and refusals about them.', schema: { type: 'string' }, example: 'orders' },
+  aboutApproval: { description: 'Only the events of this approval, what was done with it, and refused attempts to use it or vote on it.', schema: { type: 'string' }, example: 'apr_01jd4x8qk6m0v7h2w9y3z5a1bc' },
+  correlationId: { description: 'Only what belongs to this request.', schema: { type: 'string' } },
+  follow: { description: '`true`: answer an event stream that goes on with what is recorded, and has no end.', schema: { type: 'string', enum: ['true', 'false'] } },
+  asOf: { description: 'When: `revision:<n>`, `position:<p>` or `time:<RFC 3339>`; now when left out.', schema: { type: 'string' }, example: 'revision:2' },
   approvalStatus: { description: 'Only approvals of this status.', schema: { type: 'string', enum: ['PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'] } },
   deliveryStatus: { description: 'Only deliveries of this status.', schema: { type: 'string', enum: ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'] } },
 } as const satisfies Record<string, Parameter>;
 
 type ParameterName = keyof typeof parameters;
 
-/** `status` means another thing on every list. */
-const wireName = (name: ParameterName): string => (name.endsWith('Status') ? 'status' : name);
+/** `status` means another thing on every list, and `approvalId` another thing to those who read. */
+const wireName = (name: ParameterName): string => (name.endsWith('Status') ? 'status' : name === 'aboutApproval' ? 'approvalId' : name);
 
 const takenBy = 'countersign:parameters';
 
@@ -62,6 +74,7 @@ function wrong(names: readonly ParameterName[], name: string, value: unknown): {
 
 function notAsItShould(text: string, { schema }: Parameter): string | undefined {
   if (schema.enum !== undefined) return schema.enum.includes(text) ? undefined : `must be one of ${schema.enum.join(', ')}`;
+  if (schema.format === 'date-time') return parseInstant(text) === undefined ? 'must be an RFC 3339 time with an offset, such as 2026-11-03T14:00:00Z (a + stands in a URL as %2B)' : undefined;
   return schema.type === 'integer' ? notWithin(text, schema) : undefined;
 }
 

@@ -1,0 +1,58 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Growth } from '#event-store';
+import { parseStream, prefixOf, type RecordedEvent, type Site, siteKey } from '#kernel';
+import { LOG_READER, type LogReader } from '../parts.ts';
+
+/**
+ * Tells streams that an event of their site has arrived. One reader follows the log for all of them, from the first
+ * stream on: each following it alone would pay for every commit of every site (a hundred idle ones took a third of the
+ * rate at which events can be published).
+ */
+@Injectable()
+export class Arrivals {
+  readonly #growths = new Map<string, Growth>();
+  #following: Promise<void> | undefined;
+
+  constructor(@Inject(LOG_READER) private readonly log: Pick<LogReader, 'head' | 'subscribe'>) {}
+
+  /** Grows with every event of the site that is appended after this resolved. */
+  async of(site: Site): Promise<Growth> {
+    await (this.#following ??= this.#follow());
+    const key = siteKey(site);
+    const growth = this.#growths.get(key) ?? new Growth();
+    this.#growths.set(key, growth);
+    return growth;
+  }
+
+  /** Resolves when it is known from where on. */
+  async #follow(): Promise<void> {
+    try {
+      const head = await this.log.head();
+      void this.#tellFrom(head);
+    } catch (error) {
+      this.#following = undefined;
+      throw error;
+    }
+  }
+
+  async #tellFrom(head: string): Promise<void> {
+    try {
+      for await (const { events } of this.log.subscribe(head, { prefixes: [prefixOf('event')] }, new AbortController().signal)) {
+        for (const growth of this.#grown(events)) growth.announce();
+      }
+    } catch {
+      // The log can't be read: the streams notice when they read it, which they do now.
+    }
+    this.#following = undefined;
+    for (const growth of this.#growths.values()) growth.announce();
+  }
+
+  #grown(events: readonly RecordedEvent[]): ReadonlySet<Growth> {
+    return new Set(
+      events.flatMap(({ stream }) => {
+        const place = parseStream(stream);
+        return place === undefined ? [] : (this.#growths.get(siteKey(place.site)) ?? []);
+      }),
+    );
+  }
+}
