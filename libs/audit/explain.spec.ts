@@ -234,6 +234,15 @@ describe('why an event was, or was not, delivered', () => {
     expect(gone.ask()).toMatchObject({ code: 'paused', because: { position: pause.position, actor: { type: 'SYSTEM' } }, sentence: expect.stringContaining('paused (endpoint-gone) by SYSTEM:housekeeping') });
   });
 
+  it('paused, by who paused it, not by who changed something else since', async () => {
+    const world = new History();
+    await world.fact(created('claim.*'));
+    const pause = await world.fact(paused, 'kim');
+    await world.fact(updated('version.*'));
+    await world.publish('e1');
+    expect(world.ask()).toMatchObject({ code: 'paused', because: { position: pause.position, actor: { id: 'kim' } } });
+  });
+
   it('paused, and the pattern changed later: the pattern for that event decides', async () => {
     const world = new History();
     await world.fact(created('version.*'));
@@ -361,6 +370,11 @@ const factOf = (change: string, pattern: string): Written => ({ create: created(
 /** What may follow a status, the likelier more often. */
 const allowed: Readonly<Record<string, readonly string[]>> = { NONE: ['create'], ACTIVE: ['update', 'update', 'pause', 'pause', 'pause', 'delete'], PAUSED: ['update', 'resume', 'delete'], DELETED: ['restore', 'restore', 'purge'] };
 
+function changeAfter(status: string, which: number): string {
+  const choices = allowed[status] ?? [];
+  return choices[which % choices.length] ?? '';
+}
+
 type Step = { readonly do: 'publish'; readonly type: string; readonly operational: boolean } | { readonly do: 'change'; readonly which: number; readonly pattern: string };
 
 /** Writes a history in which every change may follow what is there; answers the events' ids. */
@@ -374,8 +388,7 @@ async function lived(world: History, history: readonly Step[]): Promise<readonly
       await world.publish(eventIds.at(-1) ?? '', step.type, step.operational ? { operational: 'true' } : {});
       continue;
     }
-    const choices = allowed[status] ?? [];
-    const change = choices[step.which % choices.length] ?? '';
+    const change = changeAfter(status, step.which);
     await world.fact(factOf(change, step.pattern));
     if (change === 'delete') before = status;
     status = { create: 'ACTIVE', update: status, pause: 'PAUSED', resume: 'ACTIVE', delete: 'DELETED', restore: before, purge: 'NONE' }[change] ?? status;
