@@ -2,6 +2,7 @@ import { type DynamicModule, Module, type Provider, type Type } from '@nestjs/co
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { AccessGuard } from './access/routes.ts';
+import { AuditEventsController } from './audit/events.ts';
 import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
 import { GetPoliciesHandler, PoliciesController } from './approvals/policies.ts';
 import { commandHandlers } from './commands/commands.ts';
@@ -35,6 +36,7 @@ const apiControllers: readonly Type[] = [
   KeysController,
   StatusController,
   ProbeController,
+  AuditEventsController,
   OpenApiController,
 ];
 

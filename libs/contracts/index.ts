@@ -30,6 +30,7 @@ export {
   VoteDto,
   WhoAmIDto,
 } from './answers.ts';
+export { AuditEventDto, PastStateDto, RefusalDto, type ResourceKind, resourceKinds } from './audit.ts';
 export {
   ApprovalPayload,
   commandPayloads,
