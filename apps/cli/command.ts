@@ -156,6 +156,8 @@ interface CommandVerb<F extends Flags> {
   readonly examples: readonly string[];
   readonly flags: F;
   ask(own: Values<F>, session: Session, common: CommonValues): Asked | Promise<Asked>;
+  /** What there is to do after the answer was printed. */
+  after?(session: Session, done: Done, own: Values<F>, common: CommonValues): Promise<void>;
   /** The lines of `--quiet`; the resource's id when left out. */
   readonly essentials?: View['essentials'];
 }
@@ -173,7 +175,9 @@ function commandVerbWith<F extends Flags>(common: typeof commandFlags | typeof a
       // They were read by both specifications together, which the type of a spread of a generic one can't say.
       const commons = values as unknown as CommonValues;
       const own = Object.fromEntries(Object.keys(of.flags).map((name) => [name, values[name]])) as Values<F>;
-      report(session, await send(session, of.commandType, commons, await of.ask(own, session, commons)), of.essentials);
+      const done = await send(session, of.commandType, commons, await of.ask(own, session, commons));
+      report(session, done, of.essentials);
+      await of.after?.(session, done, own, commons);
     },
   });
 }

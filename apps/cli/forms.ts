@@ -1,4 +1,5 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
+import { parseSigningSecret } from '#webhook-sender/signing';
 import { JsonText } from './json.ts';
 
 /** What the text of a flag must look like. `read` answers undefined when it does not. */
@@ -17,6 +18,18 @@ export const oneOf = <T extends string>(...values: readonly T[]): Form<T> => ({
   read: (text) => values.find((value) => value === text),
 });
 
+/** Several of them, separated by commas. */
+export const manyOf = <T extends string>(values: readonly T[]): Form<readonly T[]> => ({
+  expected: `some of ${values.join(', ')}, separated by commas`,
+  read: (given) => {
+    const all = given.split(',').map((item) => values.find((value) => value === item));
+    return all.every((item) => item !== undefined) ? all : undefined;
+  },
+});
+
+/** The same, or null where the text is empty: what was there is taken away. */
+export const clearable = <T>(form: Form<T>): Form<T | null> => ({ expected: `${form.expected}, or an empty one`, read: (given) => (given === '' ? null : form.read(given)) });
+
 export const name = matching('1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit', isName);
 /** The id of a resource: also a command type, because a policy is named by the command it gates. */
 export const resourceId = matching(`an id (${name.expected}) or a command type`, (text) => isName(text) || /^[A-Z][A-Za-z]{0,62}$/.test(text));
@@ -31,6 +44,8 @@ export const gateable = oneOf(
   'ReplayWebhookDelivery',
   'SetApprovalPolicy',
 );
+/** Any command, also of a newer server. */
+export const commandType = matching('a command type such as RotateWebhookSubscriptionSecret', (text) => /^[A-Z][A-Za-z]{0,62}$/.test(text));
 export const actorType = oneOf(...actorTypes);
 export const principalId = matching('1 to 128 visible ASCII characters without a comma', isPrincipalId);
 export const text = (maxLength: number): Form<string> => matching(`text of 1 to ${maxLength} characters`, (given) => given.trim() !== '' && given.length <= maxLength);
@@ -91,6 +106,13 @@ export const signingSecretRef: Form<string> = {
     /^(managed|whsec_[A-Za-z0-9+/_-]+=*|env:KF_WEBHOOK_SECRET_[A-Z0-9_]+|file:[^\s/\\]+)$/.test(given)),
   secret: true,
 };
+
+/** A signing secret itself, as receivers hold it. */
+export const signingSecret: Form<string> = {
+  ...matching('a signing secret: whsec_ and the base64, with its padding, of 24 to 64 bytes', (given) => !isRefusal(parseSigningSecret(given))),
+  secret: true,
+};
+export const deliveryMode = oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT');
 
 const scopeText = /^(admin|site:([^:]+):(read|write|approve|audit))$/;
 export const scope = matching('admin or site:<site>:<read|write|approve|audit>, where <site> is a site, <tenant>.* or *', (given) => {

@@ -1,4 +1,4 @@
-import { type Actor, formatPrincipal, formatSite, parseSite, type Site } from '#kernel';
+import { formatPrincipal, formatSite, parseSite, type Site } from '#kernel';
 import { type ActorValues, type Done, keyOf, namedActor, noteOn, ownActorFlags, type Sent, sendOnce } from './command.ts';
 import { type Flags, optional, type Values } from './flags.ts';
 import { site } from './forms.ts';
@@ -69,23 +69,24 @@ export interface Change {
 /** Sends one change. As with a command, a key of ours is printed before. */
 export async function sendChange(session: SiteSession, values: ActorValues, { method, path, query, body, ifRevision, ...of }: Change): Promise<Done> {
   const actor = namedActor(values.actorType, values.actorId);
-  const chain = values.onBehalfOf.flat();
+  const onBehalfOf = values.onBehalfOf.flat();
   const site = await session.site();
-  const sent: Sent = { ...of, site, actor: actor && chainOf(actor, chain), key: keyOf(session, values.idempotencyKey, 'req'), payload: body ?? {} };
+  const sent: Sent = { ...of, site, actor: actor && { ...actor, ...(onBehalfOf.length === 0 ? {} : { onBehalfOf }) }, key: keyOf(session, values.idempotencyKey, 'req'), payload: body ?? {} };
   return sendOnce(session, sent, {
     method,
     path,
     query: { siteId: formatSite(site), ...query },
-    headers: {
-      ...(actor === undefined ? {} : { 'kf-actor': formatPrincipal(actor) }),
-      ...(chain.length === 0 ? {} : { 'kf-on-behalf-of': chain.map(formatPrincipal).join(', ') }),
-      ...(ifRevision === undefined ? {} : { 'if-match': `"${ifRevision}"` }),
-    },
+    headers: { ...actorHeaders(values), ...(ifRevision === undefined ? {} : { 'if-match': `"${ifRevision}"` }) },
     ...(body === undefined ? {} : { body: writeJson(body) }),
   });
 }
 
-const chainOf = (actor: Actor, chain: NonNullable<Actor['onBehalfOf']>): Actor => (chain.length === 0 ? actor : { ...actor, onBehalfOf: chain });
+/** Who acts, and for whom, as REST takes it. What nobody named is left to the API key. */
+export function actorHeaders({ actorType, actorId, onBehalfOf }: ActorValues): Readonly<Record<string, string>> {
+  const actor = namedActor(actorType, actorId);
+  const chain = onBehalfOf.flat();
+  return { ...(actor === undefined ? {} : { 'kf-actor': formatPrincipal(actor) }), ...(chain.length === 0 ? {} : { 'kf-on-behalf-of': chain.map(formatPrincipal).join(', ') }) };
+}
 
 /** A verb that is one change of a site. `flags` are its own; the common ones are added. */
 interface OperatorVerb<F extends Flags> extends Omit<SiteVerb<F>, 'run'> {

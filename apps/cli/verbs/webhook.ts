@@ -1,11 +1,15 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, required, toggle } from '../flags.ts';
-import { eventPattern, name, oneOf, revision, signingSecretRef, targetUrl, text, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, name, oneOf, revision, signingSecretRef, targetUrl, text, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
+import { deliveries } from './deliveries.ts';
+import { probe } from './probe.ts';
+import { recoveryVerbs } from './recoveries.ts';
+import { secretFromStdin, subscriptions } from './subscriptions.ts';
+import { test } from './webhook-test.ts';
 
 const subscription = required('--webhook-subscription-id <id>', name, 'the subscription');
-const secretFromStdin = 'read the signing secret reference from standard input: managed, whsec_…, env:KF_WEBHOOK_SECRET_<NAME> or file:<name>';
 const who = '--tenant tnt_demo --actor-type USER --actor-id usr_sam';
 
 const upsert = commandVerb({
@@ -23,7 +27,7 @@ const upsert = commandVerb({
     eventPattern: required('--event-pattern <pattern>', eventPattern, 'which events: comma-separated, * is one segment, ** any number'),
     targetUrl: required('--target-url <url>', targetUrl, 'where deliveries go'),
     signingSecretRefStdin: required('--signing-secret-ref-stdin', yesOrNo, secretFromStdin),
-    deliveryMode: required('--delivery-mode <mode>', oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'), 'AT_LEAST_ONCE, ORDERED or BEST_EFFORT'),
+    deliveryMode: required('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE, ORDERED or BEST_EFFORT'),
     status: required('--status <status>', oneOf('ACTIVE', 'PAUSED'), 'ACTIVE or PAUSED'),
     description: optional('--description <text>', text(1_000), 'what it is for'),
     ifRevision: optional('--if-revision <n>', revision, 'only when the subscription is at this revision'),
@@ -89,4 +93,4 @@ const replay = commandVerb({
   ask: ({ includeDelivered, ...payload }) => ({ payload: { ...payload, includeDelivered: includeDelivered ? true : undefined } }),
 });
 
-export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [upsert, pause, resume, rotate, replay]);
+export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [...subscriptions, ...deliveries, ...recoveryVerbs, probe, test, upsert, pause, resume, rotate, replay]);
