@@ -3,6 +3,7 @@ export { type ApprovalUpkeep, createApprovalUpkeep } from './approval-upkeep.ts'
 export { readClaim } from './claim.ts';
 export { deliveryFold } from './commands/deliveries.ts';
 export { commandDefinitions, gateableDefinition } from './commands/index.ts';
+export { recoveryFold } from './commands/recoveries.ts';
 export { subscriptionFold } from './commands/subscriptions.ts';
 export { type Fence, fence } from './fence.ts';
 export { approvalFold, loadApproval, loadPolicy, policyFold } from './gate.ts';

@@ -8,5 +8,7 @@ export type { WebhookProbeSent } from './probe.ts';
 export { decideReplay, type ReplayDecision, replayDecider, type ReplayDelivery } from './replay.ts';
 export { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, maxAttempts, maxRetryAfterMs, maxRetryDelayMs, parseRetrySchedule, type RetrySchedule } from './retry.ts';
 export { type DeliveryState, evolveDelivery, initialDelivery } from './state.ts';
+export { decideTest, defaultTestEvent, evolveTest, initialTest, type RequestTest, type TestRequestEvent, type TestRequestState } from './test-request.ts';
+export { subscriptionTests } from './test-saga.ts';
 export { transcriptProjection, type TranscriptRow, transcriptTable } from './transcript-projection.ts';
 export type { DeliveryTranscript, TranscriptDecision, TranscriptsRecorded } from './transcript.ts';

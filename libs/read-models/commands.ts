@@ -36,7 +36,7 @@ export const commandTable: Table<CommandRow> = {
   key: ['tenant', 'environment', 'id'],
 };
 
-const governed = ['webhooksubscription', 'webhookdelivery', 'approval', 'approvalpolicy', 'apikey'] as const;
+const governed = ['webhooksubscription', 'webhookdelivery', 'recovery', 'probe', 'approval', 'approvalpolicy', 'apikey'] as const;
 
 /** Receipts, by commandId. */
 export const commandProjection: Projection = {

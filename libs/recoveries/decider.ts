@@ -1,7 +1,7 @@
-import { type Accepted, type Decider, type Decision, formatInstant, refuse, type Refusal } from '#kernel';
+import { type Accepted, type Decision, formatInstant, refuse, type Refusal } from '#kernel';
 import { refuseMissing, type SubscriptionState } from '#subscriptions';
 import { type RecoverableStatus, recoverableStatuses, type RecoveryEvent } from './events.ts';
-import { evolveRecovery, initialRecovery, type RecoveryState } from './state.ts';
+import type { RecoveryState } from './state.ts';
 
 /** What is selected when nothing is said: what was lost. */
 export const defaultStatuses: readonly RecoverableStatus[] = ['DEAD_LETTERED', 'MISSED'];
@@ -36,8 +36,6 @@ type Code = 'not-found' | 'subscription-deleted' | 'validation-failed' | 'approv
 export function decideRecovery(state: RecoveryState, command: RecoveryCommand): Decision<RecoveryEvent, object, Code> {
   return command.do === 'start' ? start(state, command) : cancel(state, command.recoveryId);
 }
-
-export const recoveryDecider: Decider<RecoveryState, RecoveryCommand, RecoveryEvent> = { initialState: initialRecovery, evolve: evolveRecovery, decide: decideRecovery };
 
 type Start = Extract<RecoveryCommand, { do: 'start' }>;
 

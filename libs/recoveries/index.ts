@@ -1,4 +1,4 @@
-export { decideRecovery, defaultRatePerSecond, defaultStatuses, maxRatePerSecond, type RecoveryCommand, recoveryDecider } from './decider.ts';
+export { decideRecovery, defaultRatePerSecond, defaultStatuses, maxRatePerSecond, type RecoveryCommand } from './decider.ts';
 export { type RecoverableStatus, recoverableStatuses, type RecoveryCounts, type RecoveryCursor, type RecoveryEvent } from './events.ts';
 export { recoveryEvent, recoveryProjection, type RecoveryRow, recoveryTable } from './projection.ts';
 export { evolveRecovery, initialRecovery, type Recovery, type RecoveryState } from './state.ts';

@@ -4,9 +4,18 @@ import { accessCommands } from './access.ts';
 import { approvalCommands } from './approvals.ts';
 import { deliveryCommands } from './deliveries.ts';
 import { policyCommands } from './policies.ts';
+import { recoveryCommands } from './recoveries.ts';
 import { subscriptionCommands } from './subscriptions.ts';
+import { testCommands } from './tests.ts';
 
-const resources = [...subscriptionCommands.map(anyDefinition), ...deliveryCommands.map(anyDefinition), ...policyCommands.map(anyDefinition), ...accessCommands.map((one) => one as unknown as AnyCommandDefinition)];
+const resources = [
+  ...subscriptionCommands.map(anyDefinition),
+  ...deliveryCommands.map(anyDefinition),
+  ...recoveryCommands.map(anyDefinition),
+  ...testCommands.map(anyDefinition),
+  ...policyCommands.map(anyDefinition),
+  ...accessCommands.map((one) => one as unknown as AnyCommandDefinition),
+];
 
 /** The definition of a command type that a policy may gate. */
 export function gateableDefinition(commandType: GateableCommand): AnyCommandDefinition {
