@@ -1,7 +1,7 @@
 import type { Secret } from '#kernel';
 import { rootCause } from './error-code.ts';
 import type { Io } from './io.ts';
-import { isRecord, type JsonRecord } from './json.ts';
+import { isRecord, type JsonRecord, readJson } from './json.ts';
 
 export interface Server {
   /** Without a slash at its end. */
@@ -106,7 +106,7 @@ const headersOf = (io: Io, { apiKey }: Server, { body, headers }: Request): Reco
 });
 
 function read(server: Server, response: Response, text: string): Answer {
-  const body = parse(text);
+  const body = readJson(text);
   if (!response.ok) {
     if (isRecord(body)) throw new ProblemAnswer(response.status, body, response.headers.get('retry-after') ?? undefined, server.noKeyIn);
     throw new NoAnswer(`${server.url} answered ${response.status} ${response.statusText}, and not in a form this client knows${redirection(response)}`, response.status >= 500);
@@ -119,14 +119,6 @@ const redirection = (response: Response): string => {
   const location = response.headers.get('location');
   return location === null ? '' : `: it points to ${location}; give the address itself with --server`;
 };
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 function noAnswer(io: Io, server: Server, timeout: AbortSignal, error: unknown): NoAnswer {
   if (io.signal.aborted) return new NoAnswer('interrupted before the answer came', true);

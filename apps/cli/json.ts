@@ -33,6 +33,15 @@ export function writeJson(value: Exclude<Member, undefined>): string {
 
 const isList = (value: readonly Member[] | Members): value is readonly Member[] => Array.isArray(value);
 
+/** What JSON text says; undefined when it is not JSON. */
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
 export const isRecord = (value: unknown): value is JsonRecord => typeof value === 'object' && value !== null && !Array.isArray(value);

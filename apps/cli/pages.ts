@@ -40,9 +40,14 @@ const rows = (columns: readonly Column[], items: readonly unknown[], look: Look,
 /** Prints one page, and says when there is nothing or when there is more. */
 export function printPage(session: Session, answer: Answer, view: View): void {
   session.output.answer(answer, view);
-  const next = textOf(answer.body, 'nextCursor');
-  if (listOf(answer.body, 'items').length === 0 && session.output.format === 'table') session.output.note('There are none.');
-  if (next !== undefined) session.output.note(`There are more: --cursor ${next}`);
+  noteEnd(session, listOf(answer.body, 'items').length, answer);
+}
+
+/** Says when there was nothing up to this page, or when there is more after it. */
+export function noteEnd({ output }: Session, items: number, page: Answer): void {
+  const next = textOf(page.body, 'nextCursor');
+  if (items === 0 && output.format === 'table') output.note('There are none.');
+  if (next !== undefined) output.note(`There are more: --cursor ${next}`);
 }
 
 /** All pages as one answer, every item as it came. `wanted` leaves items out. */

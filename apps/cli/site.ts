@@ -50,7 +50,7 @@ export const siteVerb = <F extends Flags>(of: SiteVerb<F>): Part =>
     ...of,
     flags: { ...of.flags, ...siteFlag },
     // The values were read by both specifications together, which the type of a spread of a generic one can't say.
-    run: (session, values) => of.run(atSite(session, values['site'] as Site | undefined), values as Values<F>),
+    run: (session, { site: given, ...own }) => of.run(atSite(session, given as Site | undefined), own as Values<F>),
   });
 
 /** One change over REST, and which command it is: a refusal says with both what to type next. */
@@ -102,7 +102,7 @@ export const operatorVerb = <F extends Flags>(of: OperatorVerb<F>): Part =>
     ...of,
     flags: { ...of.flags, ...ownActorFlags },
     run: async (session, values) => {
-      const own = values as Values<F>;
+      const own = Object.fromEntries(Object.keys(of.flags).map((name) => [name, values[name]])) as Values<F>;
       const actor = values as unknown as ActorValues;
       namedActor(actor.actorType, actor.actorId);
       const done = await sendChange(session, actor, await of.ask(own, session));
