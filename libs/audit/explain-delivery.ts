@@ -1,14 +1,14 @@
 import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
-import { comparePositions, formatInstant, isLedgerEvent, type RecordedEvent, stored, type Stored } from '#kernel';
+import { comparePositions, isLedgerEvent, type RecordedEvent, stored, type Stored } from '#kernel';
 import { deletionOf, type Moment, type SubscriptionFact } from './explain-history.ts';
 
 export type DeliveryFact = Stored<DeliveryEvent>;
 export type AttemptFact = Extract<DeliveryFact, { readonly data: AttemptOutcome }>;
-type Scheduled = Extract<DeliveryState, { readonly scheduledPosition: string }>;
+export type ExistingDelivery = Exclude<DeliveryState, { readonly status: 'NONE' }>;
 
 /** A delivery as its own stream and its subscription's say, also where the lists have dropped it. */
 export interface FoldedDelivery {
-  readonly state: Scheduled;
+  readonly state: ExistingDelivery;
   readonly facts: readonly DeliveryFact[];
   readonly attempts: readonly AttemptFact[];
   /** What put it where it is: scheduled, replayed, or what came of the last attempt that counts. */
@@ -47,34 +47,12 @@ export function foldDelivery(stream: readonly RecordedEvent[], subscription: rea
 }
 
 /** As the lists derive it: open, and its subscription is gone, is another one by now, or was deleted after this was opened. */
-function cancelledBy(state: Scheduled, subscription: readonly Moment[]): SubscriptionFact | null {
+function cancelledBy(state: ExistingDelivery, subscription: readonly Moment[]): SubscriptionFact | null {
   const isOpen = state.status === 'PENDING' || state.status === 'SCHEDULED';
   return isOpen && !stillWanted(state, subscription.at(-1)) ? (deletionOf(subscription, state.incarnation, state.openedPosition) ?? null) : null;
 }
 
-function stillWanted({ incarnation, openedPosition }: Scheduled, now: Moment | undefined): boolean {
+function stillWanted({ incarnation, openedPosition }: ExistingDelivery, now: Moment | undefined): boolean {
   if (now === undefined || now.state.status === 'NONE' || now.state.status === 'DELETED') return false;
   return now.state.incarnation === incarnation && comparePositions(now.state.lastDeletedPosition ?? '0', openedPosition) <= 0;
-}
-
-/** A delivery as lists show it. */
-export interface DeliveryTold {
-  readonly id: string;
-  readonly subscriptionId: string;
-  readonly eventId: string;
-  readonly eventType: string;
-  readonly status: 'PENDING' | 'SCHEDULED' | 'DELIVERED' | 'DEAD_LETTERED' | 'CANCELLED';
-  readonly reason: string | null;
-  readonly attempts: number;
-  readonly nextAttemptAt: string | null;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-}
-
-export function deliveryTold(id: string, { state, cancelledBy: deletion }: FoldedDelivery): DeliveryTold {
-  const { subscriptionId, eventId, eventType, attempts, createdAtMs, updatedAtMs, status } = state;
-  const common = { id, subscriptionId, eventId, eventType, attempts, createdAt: formatInstant(createdAtMs) };
-  if (deletion !== null) return { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(updatedAtMs, deletion.recordedAt)) };
-  const nextAttemptAt = status === 'SCHEDULED' ? formatInstant(state.nextAttemptAtMs) : null;
-  return { ...common, status, reason: status === 'DEAD_LETTERED' ? state.reason : null, nextAttemptAt, updatedAt: formatInstant(updatedAtMs) };
 }

@@ -1,6 +1,7 @@
 import type { Position, Principal, RecordedEvent, Site } from '#kernel';
 import type { PublishedEvent } from '#publishing';
-import type { AttemptTold, DeliveryTold } from './explain-delivery.ts';
+import type { SubscriptionState } from '#subscriptions';
+import type { AttemptTold, ExistingDelivery } from './explain-delivery.ts';
 
 export const explanationCodes = ['delivered', 'pending', 'retry-scheduled', 'dead-lettered', 'cancelled', 'pattern-mismatch', 'paused', 'created-later', 'deleted', 'purged', 'not-scheduled-yet', 'never-existed'] as const;
 export type ExplanationCode = (typeof explanationCodes)[number];
@@ -12,8 +13,8 @@ export interface ExplainFacts {
   readonly subscriptionId: string;
   /** Undefined: it was never published here. */
   readonly published: Pick<PublishedEvent, 'type' | 'operational' | 'position' | 'recordedAtMs'> | undefined;
-  /** It was made for this one subscription, to try it: nothing is matched and nobody else gets it. */
-  readonly synthetic: boolean;
+  /** The event was made to try this one subscription: nothing is matched and nobody else gets it. Null: it was published. */
+  readonly syntheticFor: string | null;
   /** The whole stream of the subscription. */
   readonly subscription: readonly RecordedEvent[];
   readonly deliveryId: string;
@@ -53,7 +54,8 @@ export interface Explanation {
   readonly because: Because | null;
   /** The subscription as it is now; null when there is none (any more). */
   readonly now: { readonly status: string; readonly eventPattern: string } | null;
-  readonly delivery: DeliveryTold | null;
+  /** As its stream says, also where the lists have dropped it; beside its subscription as it is now, which may have cancelled it. */
+  readonly delivery: { readonly state: ExistingDelivery; readonly subscription: Exclude<SubscriptionState, { status: 'NONE' }> | null } | null;
   readonly attempts: readonly AttemptTold[];
   readonly notes: readonly string[];
 }

@@ -48,8 +48,8 @@ function remedies({ site, subscriptionId, deliveryId }: ExplainFacts, published:
 const isLive = (state: Moment['state']): state is LiveSubscription => state.status === 'ACTIVE' || state.status === 'PAUSED';
 
 /** What would have kept it away besides, and what would or would not keep it away today. */
-function besides({ synthetic }: ExplainFacts, published: Published, { then, code }: Found, now: Moment | undefined): readonly string[] {
-  if (synthetic) return ['It is a synthetic event, made to try this one subscription; no pattern is asked.'];
+function besides({ syntheticFor }: ExplainFacts, published: Published, { then, code }: Found, now: Moment | undefined): readonly string[] {
+  if (syntheticFor !== null) return ['It is a synthetic event, made to try one subscription; no pattern is asked.'];
   const today = patternNow(now, published);
   if (code === 'pattern-mismatch') return [...(today?.matches === true ? [`Today's pattern, "${today.pattern}", would match it.`] : []), ...alsoPaused(then)];
   return code === 'paused' && today?.matches === false ? [`Today's pattern, "${today.pattern}", would not match it; the one for that event decides.`] : [];

@@ -61,7 +61,7 @@ class History {
       eventId,
       subscriptionId: id,
       published: event === undefined ? undefined : readPublishedEvent(event),
-      synthetic: false,
+      syntheticFor: null,
       subscription: this.of(streamOf('webhooksubscription', site, id)),
       deliveryId: dlv,
       delivery: this.of(streamOf('webhookdelivery', site, dlv)),
@@ -96,7 +96,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.delivery('e1', failed(1));
     const success = await world.delivery('e1', succeeded(2));
     const why = world.ask();
-    expect(why).toMatchObject({ code: 'delivered', delivered: true, subscription: { status: 'ACTIVE', eventPattern: 'version.*', revision: 1 }, because: { type: 'WebhookDeliverySucceeded', position: success.position }, delivery: { status: 'DELIVERED', attempts: 2 }, notes: [] });
+    expect(why).toMatchObject({ code: 'delivered', delivered: true, subscription: { status: 'ACTIVE', eventPattern: 'version.*', revision: 1 }, because: { type: 'WebhookDeliverySucceeded', position: success.position }, delivery: { state: { status: 'DELIVERED', attempts: 2 } }, notes: [] });
     expect(why.sentence).toBe('Event e1 (version.published, position 2) was delivered to orders: attempt 2, started at 2026-01-01T02:00:00.000Z, came to status 200.');
     expect(why.attempts.map(({ attempt, status, decision }) => [attempt, status, decision])).toEqual([[1, 503, 'SCHEDULED'], [2, 200, 'DELIVERED']]);
   });
@@ -117,7 +117,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.fact(created('version.*'));
     await world.publish('e1');
     const first = await world.schedule('e1');
-    expect(world.ask()).toMatchObject({ code: 'pending', delivered: false, because: { position: first.position }, delivery: { status: 'PENDING' } });
+    expect(world.ask()).toMatchObject({ code: 'pending', delivered: false, because: { position: first.position }, delivery: { state: { status: 'PENDING' } } });
     await world.delivery('e1', succeeded(1));
     const again = await world.delivery('e1', replayed, { actortype: 'USER', actorid: 'kim' });
     const why = world.ask();
@@ -141,7 +141,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.schedule('e1');
     await world.delivery('e1', failed(1));
     const why = world.ask();
-    expect(why).toMatchObject({ code: 'retry-scheduled', delivered: false, delivery: { status: 'SCHEDULED', nextAttemptAt: '2026-01-01T09:00:00.000Z' } });
+    expect(why).toMatchObject({ code: 'retry-scheduled', delivered: false, delivery: { state: { status: 'SCHEDULED', nextAttemptAtMs: Date.UTC(2026, 0, 1, 9) } } });
     expect(why.sentence).toContain('again at 2026-01-01T09:00:00.000Z: attempt 1, started at 2026-01-01T01:00:00.000Z, came to status 503');
   });
 
@@ -153,7 +153,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.delivery('e1', failed(1));
     await world.delivery('e1', deadLettered(2));
     const why = world.ask();
-    expect(why).toMatchObject({ code: 'dead-lettered', delivered: false, delivery: { status: 'DEAD_LETTERED', reason: 'attempts-exhausted' } });
+    expect(why).toMatchObject({ code: 'dead-lettered', delivered: false, delivery: { state: { status: 'DEAD_LETTERED', reason: 'attempts-exhausted' } } });
     expect(why.sentence).toContain('after 2 attempts (attempts-exhausted): attempt 2, started at 2026-01-01T02:00:00.000Z, came to timeout');
     expect(why.notes).toEqual([`To have it sent once more: kf webhook retry orders ${world.deliveryOf('e1')} --site acme`]);
   });
@@ -164,7 +164,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.publish('e1');
     await world.schedule('e1');
     const deletion = await world.fact(deleted, 'kim');
-    expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position, actor: { id: 'kim' } }, now: { status: 'DELETED' }, delivery: { status: 'CANCELLED' }, notes: [] });
+    expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position, actor: { id: 'kim' } }, now: { status: 'DELETED' }, delivery: { subscription: { status: 'DELETED' } }, notes: [] });
     await world.fact(restored);
     expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position }, now: { status: 'ACTIVE' }, notes: [expect.stringContaining('kf webhook recover orders --since'), expect.stringContaining('restored the subscription')] });
   });
@@ -305,7 +305,7 @@ describe('why an event was, or was not, delivered', () => {
     const deletion = await world.fact(deleted);
     await world.fact(purged, 'housekeeping');
     await world.fact(created('version.*'));
-    expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position }, now: { status: 'ACTIVE' }, delivery: { status: 'CANCELLED' } });
+    expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position }, now: { status: 'ACTIVE' } });
     expect(world.ask().notes).toContain('It was scheduled for an earlier subscription of this id, which was purged; the one that has the id today is another.');
   });
 
@@ -328,12 +328,15 @@ describe('why an event was, or was not, delivered', () => {
     expect(world.ask('e1', {}, 'fenced')).toMatchObject({ code: 'never-existed', event: { type: 'version.published' }, subscription: null, now: null, sentence: 'There never was a webhook subscription fenced in site acme.' });
   });
 
-  it('of a synthetic event: no pattern is asked', async () => {
+  it('of a synthetic event: it goes to the one it was made for, and no pattern is asked', async () => {
     const world = new History();
     await world.fact(created('claim.*'));
+    await world.fact(created('**'), 'sam', 'other');
     await world.publish('e1', 'webhook.test');
+    expect(world.ask('e1', { syntheticFor: 'orders' })).toMatchObject({ code: 'not-scheduled-yet', sentence: expect.stringContaining('about to be scheduled') });
     await world.schedule('e1');
-    expect(world.ask('e1', { synthetic: true })).toMatchObject({ code: 'pending', notes: ['It is a synthetic event, made to try this one subscription; no pattern is asked.'] });
+    expect(world.ask('e1', { syntheticFor: 'orders' })).toMatchObject({ code: 'pending', notes: ['It is a synthetic event, made to try one subscription; no pattern is asked.'] });
+    expect(world.ask('e1', { syntheticFor: 'orders' }, 'other')).toMatchObject({ code: 'pattern-mismatch', sentence: expect.stringContaining('made to try another subscription, orders') });
   });
 });
 

@@ -1,6 +1,6 @@
 import { comparePositions, formatInstant, formatSite, type Position } from '#kernel';
 import { patternMatches } from '#subscriptions';
-import { attemptTold, type DeliveryFact, deliveryTold, foldDelivery, type FoldedDelivery } from './explain-delivery.ts';
+import { attemptTold, type DeliveryFact, foldDelivery, type FoldedDelivery } from './explain-delivery.ts';
 import type { Because, ExplainFacts, Explanation, ExplanationCode } from './explain-facts.ts';
 import { type Moment, momentAt, momentsOf, type SubscriptionFact } from './explain-history.ts';
 import { notesOn } from './explain-notes.ts';
@@ -32,15 +32,16 @@ export function explain(facts: ExplainFacts): Explanation {
     subscription: asOfEvent(then),
     because: because === null ? null : becauseOf(because),
     now: nowOf(moments.at(-1)),
-    ...ofDelivery(facts.deliveryId, delivery),
+    ...ofDelivery(delivery, moments.at(-1)),
     notes: published === undefined ? [] : notesOn(facts, published, { moments, then, delivery, code }),
   };
 }
 
-function ofDelivery(id: string, delivery: FoldedDelivery | undefined): Pick<Explanation, 'delivered' | 'delivery' | 'attempts'> {
+function ofDelivery(delivery: FoldedDelivery | undefined, now: Moment | undefined): Pick<Explanation, 'delivered' | 'delivery' | 'attempts'> {
   if (delivery === undefined) return { delivered: false, delivery: null, attempts: [] };
-  const { attempts } = delivery;
-  return { delivered: attempts.some(({ type }) => type === 'WebhookDeliverySucceeded'), delivery: deliveryTold(id, delivery), attempts: attempts.map(attemptTold) };
+  const { attempts, state } = delivery;
+  const subscription = now === undefined || now.state.status === 'NONE' ? null : now.state;
+  return { delivered: attempts.some(({ type }) => type === 'WebhookDeliverySucceeded'), delivery: { state, subscription }, attempts: attempts.map(attemptTold) };
 }
 
 function asOfEvent(then: Moment | undefined): Explanation['subscription'] {
@@ -97,16 +98,21 @@ const openedBy = (last: DeliveryFact): string =>
 
 function unscheduled(facts: ExplainFacts, published: NonNullable<ExplainFacts['published']>, moments: readonly Moment[], then: Moment | undefined, event: string): Verdict {
   const not = `${event} was not delivered to ${facts.subscriptionId}`;
+  if (facts.syntheticFor !== null) return synthetic(facts.syntheticFor, facts.subscriptionId, not);
   if (then === undefined) return createdLater(moments, not);
   const { state, statusBy, patternBy } = then;
   const put = `${who(statusBy)} ${where(statusBy)}`;
   if (state.status === 'NONE') return { code: 'purged', because: statusBy, sentence: `${not}: the subscription had been purged by ${put}.` };
   if (state.status === 'DELETED') return { code: 'deleted', because: statusBy, sentence: `${not}: the subscription had been deleted by ${put}.` };
-  const matches = facts.synthetic || patternMatches(state.eventPattern, published);
-  if (!matches) return { code: 'pattern-mismatch', because: patternBy, sentence: `${not}: ${mismatch(published, state.eventPattern)}; ${who(patternBy)} set that pattern ${where(patternBy)}.` };
+  if (!patternMatches(state.eventPattern, published)) return { code: 'pattern-mismatch', because: patternBy, sentence: `${not}: ${mismatch(published, state.eventPattern)}; ${who(patternBy)} set that pattern ${where(patternBy)}.` };
   if (state.status === 'PAUSED') return { code: 'paused', because: statusBy, sentence: `${not}: the subscription was paused (${state.pausedReason}) by ${put}.` };
   return { code: 'not-scheduled-yet', because: statusBy, sentence: `${event} is not scheduled for ${facts.subscriptionId} yet: the subscription was ACTIVE and its pattern "${state.eventPattern}" matched; ${fanOutStands(facts.fanOut, published.position)}.` };
 }
+
+const synthetic = (syntheticFor: string, subscriptionId: string, not: string): Verdict =>
+  syntheticFor === subscriptionId
+    ? { code: 'not-scheduled-yet', because: null, sentence: `${not} yet: it was made to try that subscription, and its delivery is about to be scheduled.` }
+    : { code: 'pattern-mismatch', because: null, sentence: `${not}: it was made to try another subscription, ${syntheticFor}, and goes to that one only.` };
 
 function createdLater([first]: readonly Moment[], not: string): Verdict {
   if (first === undefined) throw new TypeError('a subscription without a first moment');
