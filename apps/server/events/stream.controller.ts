@@ -1,12 +1,12 @@
 import { Controller, Get, Headers, Inject, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limits } from '#contracts';
-import { comparePositions, formatSite, isPosition, type Position, type Site } from '#kernel';
+import { formatSite, type Site } from '#kernel';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
 import { Describe } from '../http/describe.ts';
 import { EventStreams, keepAliveMs, longestStallMs } from '../http/event-stream.ts';
 import { Takes } from '../http/parameters.ts';
-import { invalid, Problem } from '../http/problem.ts';
+import { resumeAfter } from '../http/resume.ts';
 import { LOG_READER, type LogReader } from '../parts.ts';
 import { Arrivals } from './stream-arrivals.ts';
 import { eventMessages, wantedBy } from './stream-messages.ts';
@@ -55,16 +55,8 @@ export class EventStreamController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const wanted = wantedBy(events);
-    const after = startOf(await this.log.head(), lastEventId === undefined ? ['from', from] : ['Last-Event-ID', lastEventId]);
+    const after = resumeAfter(await this.log.head(), { from, lastEventId });
     const connected = { id: after, data: JSON.stringify({ siteId: formatSite(site), position: after, events: events ?? null }) };
     await this.streams.answer(request, reply, { connected, messages: (signal) => eventMessages(this.log, this.arrivals, { site, after, wanted }, signal) });
   }
-}
-
-/** The position asked for, when it is one of this log; else the log's end. */
-function startOf(head: Position, [name, given]: readonly [string, string | undefined]): Position {
-  if (given === undefined) return head;
-  if (!isPosition(given)) throw invalid(name, 'must be a position as a stream or an answer gave it: decimal digits');
-  if (comparePositions(given, head) > 0) throw new Problem('position-unknown', `The log ends at ${head}; position ${given} is not in it.`, { head });
-  return given;
 }
