@@ -11,6 +11,8 @@ import { DryRunHandler, DryRunPublishHandler } from './commands/dry-run.ts';
 import { GetCommandController, GetCommandHandler } from './commands/get-command.ts';
 import { RestCommands } from './commands/rest-commands.ts';
 import { DeliveriesController, GetDeliveryHandler, ListDeliveriesHandler } from './deliveries/deliveries.ts';
+import { GetDeliveryNowHandler, RetryDeliveryController } from './deliveries/retry-delivery.ts';
+import { ListSiteDeliveriesHandler, SiteDeliveriesController } from './deliveries/site-deliveries.ts';
 import { GetEventController, GetEventHandler } from './events/get-event.ts';
 import { PublishController } from './events/publish.controller.ts';
 import { EventStreamController } from './events/stream.controller.ts';
@@ -23,6 +25,8 @@ import { KeysController, ListKeysHandler } from './operations/keys.ts';
 import { ReadinessCheck } from './operations/readiness.ts';
 import { StatusController } from './operations/status.ts';
 import { ProbeController } from './webhooks/probe.ts';
+import { GetSubscriptionHandler, GetSubscriptionHealthHandler, ListSubscriptionsHandler } from './webhooks/subscriptions.ts';
+import { WebhooksController } from './webhooks/webhooks.controller.ts';
 
 const apiControllers: readonly Type[] = [
   CommandsController,
@@ -31,11 +35,14 @@ const apiControllers: readonly Type[] = [
   EventStreamController,
   GetEventController,
   DeliveriesController,
+  RetryDeliveryController,
+  SiteDeliveriesController,
   ApprovalsController,
   PoliciesController,
   KeysController,
   StatusController,
   ProbeController,
+  WebhooksController,
   AuditEventsController,
   OpenApiController,
 ];
@@ -51,6 +58,11 @@ const handlers: readonly Provider[] = [
   GetEventHandler,
   ListDeliveriesHandler,
   GetDeliveryHandler,
+  GetDeliveryNowHandler,
+  ListSiteDeliveriesHandler,
+  ListSubscriptionsHandler,
+  GetSubscriptionHealthHandler,
+  GetSubscriptionHandler,
   ListApprovalsHandler,
   GetApprovalHandler,
   GetPoliciesHandler,

@@ -1,10 +1,11 @@
 import { type GateableCommand, isOverdue, statusNow } from '#approvals';
-import { type Aggregates, type ApprovalUpkeep, commandDefinitions, createApprovalUpkeep, loadApproval, loadPolicy, readClaim, subscriptionFold, type World } from '#command-pipeline';
+import { type Aggregates, type ApprovalUpkeep, commandDefinitions, createApprovalUpkeep, deliveryFold, loadApproval, loadPolicy, readClaim, subscriptionFold, type World } from '#command-pipeline';
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { actorTypes, type Clock, isLedgerEvent, isName, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
-import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord } from './parts.ts';
+import { deliveryView, type DeliveryView } from '#read-models';
+import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord, SubscriptionRecord } from './parts.ts';
 
 /** What the streams say, folded when it is asked for. */
 export function createCurrentState(world: World, aggregates: Aggregates): CurrentState {
@@ -16,11 +17,8 @@ export function createCurrentState(world: World, aggregates: Aggregates): Curren
     approval: async (site, approvalId) => (isName(approvalId) ? await approval(aggregates, upkeep, clock, site, approvalId) : undefined),
     policy: (site, commandType) => policy(aggregates, site, commandType),
     command: async (site, commandId) => (isName(commandId) ? await command(store, site, commandId) : undefined),
-    async subscriptionExists(site, subscriptionId) {
-      if (!isName(subscriptionId)) return false;
-      const { state } = await aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold);
-      return state.status !== 'NONE';
-    },
+    subscription: async (site, subscriptionId) => (isName(subscriptionId) ? await subscription(aggregates, site, subscriptionId) : undefined),
+    delivery: async (site, deliveryId) => (isName(deliveryId) ? await delivery(aggregates, site, deliveryId) : undefined),
     async wireBody(eventStream) {
       const [event] = await store.readStream(eventStream, 0, 1);
       return event === undefined ? null : wireBody(readPublishedEvent(event));
@@ -37,6 +35,18 @@ async function approval(aggregates: Aggregates, upkeep: ApprovalUpkeep, clock: C
   const used = usedBy !== null && state.usedBy === null;
   const status = used ? 'CONSUMED' : statusNow(state, bound, nowMs);
   return { id: approvalId, site, approval: used ? { ...state, usedBy } : state, status, overdue: status === 'PENDING' && isOverdue(state, nowMs), revision };
+}
+
+async function subscription(aggregates: Aggregates, site: Site, subscriptionId: string): Promise<SubscriptionRecord | undefined> {
+  const { state, revision } = await aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold);
+  return state.status === 'NONE' ? undefined : { state, revision };
+}
+
+async function delivery(aggregates: Aggregates, site: Site, id: string): Promise<DeliveryView | undefined> {
+  const { state } = await aggregates.load(streamOf('webhookdelivery', site, id), deliveryFold);
+  if (state.status === 'NONE') return undefined;
+  const found = await subscription(aggregates, site, state.subscriptionId);
+  return deliveryView({ id, state, subscription: found?.state ?? null });
 }
 
 async function policy(aggregates: Aggregates, site: Site, commandType: GateableCommand): Promise<PolicyRecord> {

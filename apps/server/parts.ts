@@ -2,7 +2,9 @@ import type { ApprovalPolicy, GateableCommand } from '#approvals';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Position, Principal, Refusal, Secret, Site } from '#kernel';
-import type { ApprovalItem, ReadModels } from '#read-models';
+import type { ApprovalItem, DeliveryView, ReadModels } from '#read-models';
+import type { SubscriptionState } from '#subscriptions';
+import type { SagaStatus } from '#sagas';
 import type { AttemptTranscript } from '#webhook-sender';
 
 // What the HTTP shell asks of the rest. The classes are ports that are their own injection tokens.
@@ -18,7 +20,7 @@ export const PROJECTIONS = Symbol('Projections');
 export const LOG_READER = Symbol('LogReader');
 
 /** Lists and look-ups in the read models. */
-export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
+export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listSubscriptions' | 'subscriptionHealth' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
 
 /** The log itself, for those who read or follow it: it can't be written through this. */
 export type LogReader = Pick<EventStore, 'readAll' | 'readStream' | 'subscribe' | 'head'>;
@@ -78,6 +80,11 @@ export interface CommandRecord {
   readonly result: object;
 }
 
+export interface SubscriptionRecord {
+  readonly state: Exclude<SubscriptionState, { status: 'NONE' }>;
+  readonly revision: number;
+}
+
 export type ApprovalRecord = Omit<ApprovalItem, 'updatedAtMs'>;
 
 /** What stands in the log, read from its streams: always current. */
@@ -86,8 +93,9 @@ export abstract class CurrentState {
   abstract approval(site: Site, approvalId: string): Promise<ApprovalRecord | undefined>;
   abstract policy(site: Site, commandType: GateableCommand): Promise<PolicyRecord>;
   abstract command(site: Site, commandId: string): Promise<CommandRecord | undefined>;
-  /** Whether there is a subscription of this id, deleted or not. */
-  abstract subscriptionExists(site: Site, subscriptionId: string): Promise<boolean>;
+  /** A subscription, deleted or not; undefined when there is none of this id (any more). */
+  abstract subscription(site: Site, subscriptionId: string): Promise<SubscriptionRecord | undefined>;
+  abstract delivery(site: Site, deliveryId: string): Promise<DeliveryView | undefined>;
   /** What every attempt to deliver the event of a stream sends; null when the event is gone. */
   abstract wireBody(eventStream: string): Promise<string | null>;
 }
@@ -103,4 +111,6 @@ export abstract class ServerFacts {
   abstract troubles(): readonly string[];
   /** Deliveries that are neither delivered nor dead-lettered, over all sites. */
   abstract openDeliveries(): Promise<number>;
+  /** How far deliveries are scheduled, and which events could not be read; undefined where this process does not schedule them. */
+  abstract fanOut(): Pick<SagaStatus, 'position' | 'parked'> | undefined;
 }

@@ -22,7 +22,7 @@ interface Template {
 
 const templateOf = (answer: CommandAnswer | Refusal): Template => {
   if (!isRefusal(answer)) throw new Error('it was not refused');
-  return answer.members['approvalRequest'] as Template;
+  return answer.members?.['approvalRequest'] as Template;
 };
 
 async function grantAskedAs({ payload }: Template): Promise<void> {

@@ -18,7 +18,6 @@ export const gateableCommands = [
 ] as const;
 
 const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
-const week = 7 * 24 * 60 * 60;
 const year = 366 * 24 * 60 * 60;
 
 export class UpsertWebhookSubscriptionPayload {
@@ -50,7 +49,7 @@ export class SubscriptionPayload {
 }
 
 export class RotateWebhookSubscriptionSecretPayload extends SubscriptionPayload {
-  @Field(whole(0, week), { optional: true, example: 86_400, description: 'How long the old secret still signs beside the new one.' })
+  @Field(whole(0, limits.graceSeconds), { optional: true, example: 86_400, description: 'How long the old secret still signs beside the new one.' })
   readonly graceSeconds?: number;
 
   @Field(signingSecretRef, { optional: true, description: 'The new secret; `managed` when left out.' })

@@ -7,6 +7,8 @@ export const limits = {
   onBehalfOf: 32,
   /** Approvers that a policy may list. */
   approvers: 100,
+  /** How long a replaced signing secret may still sign beside the new one. */
+  graceSeconds: 7 * 24 * 60 * 60,
   /** Things wrong with a request that its refusal tells: it can be wrong in a million places. */
   toldErrors: 100,
   /** Levels of nested objects and arrays in a body. */

@@ -2,7 +2,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { keySecretBytes, keySha256, makeKeyText } from '#access';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import { type Refusal, Secret } from '#kernel';
-import type { ApiKeyItem, Committed, ProjectionStatus } from '#read-models';
+import { type ApiKeyItem, type Committed, type ProjectionStatus, untriedHealth } from '#read-models';
 import { createMemoryEventStore } from '#event-store/memory';
 import { createLog, createMetrics } from '#telemetry';
 import { openRootKey } from '../../apps/server/access/root-key.ts';
@@ -106,6 +106,8 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       apiKeyById: (keyId) => Promise.resolve(keys.get(keyId)),
       listApiKeys: () => Promise.resolve({ items: [...keys.values()], nextCursor: null }),
       listApprovals: () => emptyPage,
+      listSubscriptions: () => emptyPage,
+      subscriptionHealth: () => Promise.resolve(untriedHealth),
       listDeliveries: () => emptyPage,
       delivery: () => Promise.resolve(undefined),
       transcripts: () => Promise.resolve([]),
@@ -117,10 +119,11 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       approval: () => Promise.resolve(undefined),
       policy: () => Promise.reject(new Error('no policy in this test')),
       command: () => Promise.resolve(undefined),
-      subscriptionExists: () => Promise.resolve(false),
+      subscription: () => Promise.resolve(undefined),
+      delivery: () => Promise.resolve(undefined),
       wireBody: () => Promise.resolve(null),
     },
-    facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0) },
+    facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0), fanOut: () => undefined },
     ...overrides,
   };
 

@@ -2,11 +2,12 @@ import { createParamDecorator, type ExecutionContext, Inject, Injectable } from 
 import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CommandAnswer, CommandRequest } from '#command-pipeline';
-import type { CommandType } from '#contracts';
-import { type Clock, type Ids, isName, isRefusal, type JsonObject, newId, type Site } from '#kernel';
+import type { CommandType, FieldError, ProblemSlug } from '#contracts';
+import { type Clock, type Ids, isName, isRefusal, type Json, type JsonObject, newId, type Refusal, type Site } from '#kernel';
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { restActor } from '../access/rest-actor.ts';
 import { keyOf, siteOfRequest } from '../access/routes.ts';
+import type { RouteDoc } from '../http/describe.ts';
 import { ifMatch } from '../http/etag.ts';
 import { invalid, problemOf } from '../http/problem.ts';
 import { type RequestTrace, traceOf } from '../http/trace.ts';
@@ -34,11 +35,25 @@ export const Change = createParamDecorator((_data: unknown, context: ExecutionCo
 
 /** What a REST route makes of its path and body. */
 export interface Asked {
-  /** As the command of that name takes it: what the request said, before defaults. */
-  readonly payload: JsonObject;
+  /** As the command takes it: what the request said, before defaults. What is undefined is left out. */
+  readonly payload: Readonly<Record<string, Json | undefined>>;
   /** `approvalId` of the body, where it has one. */
   readonly approvalId?: string | undefined;
 }
+
+/** What the document says of every route that sends a command with `RestCommands`. */
+export const restChange = {
+  headers: ['Idempotency-Key', 'If-Match', 'Kf-Actor', 'Kf-On-Behalf-Of'],
+  answerHeaders: ['Idempotency-Key', 'Idempotency-Replayed'],
+  problems: [
+    'idempotency-key-invalid', 'actor-not-allowed', 'precondition-failed', 'payload-too-large', 'unsupported-media-type', 'idempotency-key-reused', 'idempotency-request-in-flight', 'concurrent-modification', 'outcome-unknown',
+  ],
+} as const satisfies Partial<RouteDoc>;
+
+/** Of a route whose command a policy may gate. */
+export const gateProblems = [
+  'approval-required', 'approval-pending', 'approval-expired', 'approval-denied', 'approval-withdrawn', 'approval-revoked', 'approval-invalidated', 'approval-already-used', 'approval-binding-mismatch',
+] as const satisfies readonly ProblemSlug[];
 
 /** How REST routes change anything: with the commands of the command surface, through the same bus. */
 @Injectable()
@@ -57,7 +72,7 @@ export class RestCommands {
     const request = this.requestOf(commandType, change, asked);
     void change.reply.header('idempotency-key', request.idempotencyKey);
     const answer = await this.commandBus.execute(new governedCommands[commandType](request));
-    if (isRefusal(answer)) throw problemOf(answer);
+    if (isRefusal(answer)) throw problemOf(asOfBody(answer));
     if (answer.replayed) void change.reply.header('idempotency-replayed', 'true');
     return answer;
   }
@@ -72,11 +87,17 @@ export class RestCommands {
       actor: restActor(key, headers),
       caller: key,
       idempotencyKey: idempotencyKey(headers['idempotency-key']) ?? newId('idk', this.clock.now(), this.ids),
-      payload,
+      payload: Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined)) as JsonObject,
       ...(approvalId === undefined ? {} : { approvalId }),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
     };
   }
+}
+
+/** What the command surface has in its payload, a REST body has itself. */
+function asOfBody(refusal: Refusal): Refusal {
+  const { errors } = refusal.members ?? {};
+  return Array.isArray(errors) ? { ...refusal, members: { ...refusal.members, errors: (errors as readonly FieldError[]).map(({ path, message }) => ({ path: path.replace(/^payload\./, ''), message })) } } : refusal;
 }
 
 function oneOf(ofQuery: string | undefined, ofBody: string | undefined): string | undefined {

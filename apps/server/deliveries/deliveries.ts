@@ -31,7 +31,7 @@ export class ListDeliveriesHandler implements IQueryHandler<ListDeliveries> {
   ) {}
 
   async execute({ site, subscriptionId, status, page }: ListDeliveries): Promise<Page<DeliveryDto> | Refusal | undefined> {
-    const exists = await this.current.subscriptionExists(site, subscriptionId);
+    const exists = (await this.current.subscription(site, subscriptionId)) !== undefined;
     return exists ? await this.reads.listDeliveries({ site, subscriptionId, status, ...page }) : undefined;
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { refuse } from '#kernel';
+import { untriedHealth } from '#read-models';
 import { type Shell, startShell } from '../../../test/support/http-shell.ts';
 import { readEvents } from './read-events.ts';
 
@@ -137,6 +138,8 @@ describe('GET /api/events/{eventId}', () => {
         apiKeyById: () => Promise.resolve(undefined),
         listApiKeys: () => Promise.resolve({ items: [], nextCursor: null }),
         listApprovals: () => Promise.resolve({ items: [], nextCursor: null }),
+        listSubscriptions: () => Promise.resolve({ items: [], nextCursor: null }),
+        subscriptionHealth: () => Promise.resolve(untriedHealth),
         listDeliveries: () => Promise.resolve({ items: [], nextCursor: null }),
         delivery: () => Promise.resolve(undefined),
         transcripts: () => Promise.resolve([]),

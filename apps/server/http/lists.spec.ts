@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { refuse } from '#kernel';
+import { untriedHealth } from '#read-models';
 import { type Shell, startShell } from '../../../test/support/http-shell.ts';
 import type { Reads } from '../parts.ts';
 
@@ -18,6 +19,8 @@ const reading = (listApprovals: Reads['listApprovals']): Reads => ({
   apiKeyById: () => Promise.resolve(undefined),
   listApiKeys: () => Promise.resolve({ items: [], nextCursor: null }),
   listApprovals,
+  listSubscriptions: () => Promise.resolve({ items: [], nextCursor: null }),
+  subscriptionHealth: () => Promise.resolve(untriedHealth),
   listDeliveries: () => Promise.resolve({ items: [], nextCursor: null }),
   delivery: () => Promise.resolve(undefined),
   transcripts: () => Promise.resolve([]),

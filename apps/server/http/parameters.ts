@@ -7,6 +7,7 @@ import { Problem } from './problem.ts';
 
 export interface Parameter {
   readonly description: string;
+  readonly required?: true;
   readonly schema: { readonly type: string; readonly enum?: readonly string[]; readonly minimum?: number; readonly maximum?: number; readonly default?: number; readonly pattern?: string; readonly format?: 'date-time' };
   readonly example?: string | number;
 }
@@ -22,6 +23,7 @@ const parameters = {
   dryRun: { description: '`true`: answer what would happen, and write nothing.', schema: { type: 'string', enum: ['true', 'false'] } },
   events: { description: 'Which events: comma-separated globs, `*` for one segment, `**` for any number.', schema: { type: 'string' }, example: 'version.*,claim.**' },
   from: { description: 'After which position; `0` is the start of the log.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
+  eventId: { description: 'Only of this published event.', schema: { type: 'string' }, example: 'evt-4711' },
   since: { description: 'Recorded at or after this time.', schema: { type: 'string', format: 'date-time' }, example: '2026-11-03T00:00:00Z' },
   until: { description: 'Recorded at or before this time.', schema: { type: 'string', format: 'date-time' }, example: '2026-11-04T00:00:00Z' },
   actor: { description: 'Only what this actor did: `TYPE:id`, the letter case of the id does not matter.', schema: { type: 'string' }, example: 'USER:sam' },
@@ -30,6 +32,9 @@ const parameters = {
   aboutApproval: { description: 'Only the events of this approval, what was done with it, and refused attempts to use it or vote on it.', schema: { type: 'string' }, example: 'apr_01jd4x8qk6m0v7h2w9y3z5a1bc' },
   correlationId: { description: 'Only what belongs to this request.', schema: { type: 'string' } },
   follow: { description: '`true`: answer an event stream that goes on with what is recorded, and has no end.', schema: { type: 'string', enum: ['true', 'false'] } },
+  explainedEvent: { description: 'The published event.', required: true, schema: { type: 'string' }, example: 'evt-4711' },
+  explainedSubscription: { description: 'The subscription, also one that was deleted or purged.', required: true, schema: { type: 'string' }, example: 'orders' },
+  replayTo: { description: 'The last position to fold; where the live read models stand when left out.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
   asOf: { description: 'When: `revision:<n>`, `position:<p>` or `time:<RFC 3339>`; now when left out.', schema: { type: 'string' }, example: 'revision:2' },
   approvalStatus: { description: 'Only approvals of this status.', schema: { type: 'string', enum: ['PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'] } },
   deliveryStatus: { description: 'Only deliveries of this status.', schema: { type: 'string', enum: ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'] } },
@@ -37,8 +42,11 @@ const parameters = {
 
 type ParameterName = keyof typeof parameters;
 
-/** `status` means another thing on every list, and `approvalId` another thing to those who read. */
-const wireName = (name: ParameterName): string => (name.endsWith('Status') ? 'status' : name === 'aboutApproval' ? 'approvalId' : name);
+/** Parameters that mean another thing on some routes have another name here. */
+const wireNames: Readonly<Partial<Record<ParameterName, string>>> = { aboutApproval: 'approvalId', explainedEvent: 'eventId', explainedSubscription: 'webhookSubscriptionId', replayTo: 'to' };
+
+/** `status` means another thing on every list. */
+const wireName = (name: ParameterName): string => wireNames[name] ?? (name.endsWith('Status') ? 'status' : name);
 
 const takenBy = 'countersign:parameters';
 
@@ -59,7 +67,7 @@ export class ParameterGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const names = namesOf(this.reflector, context.getHandler() as () => unknown);
     const query = context.switchToHttp().getRequest<FastifyRequest>().query as Readonly<Record<string, unknown>>;
-    const errors = Object.entries(query).flatMap(([name, value]) => wrong(names, name, value));
+    const errors = [...Object.entries(query).flatMap(([name, value]) => wrong(names, name, value)), ...missing(names, query)];
     if (errors.length > 0) throw new Problem('validation-failed', 'The query of the URL is not valid.', { errors });
     return true;
   }
@@ -71,6 +79,9 @@ function wrong(names: readonly ParameterName[], name: string, value: unknown): {
   const right = typeof value === 'string' ? notAsItShould(value, parameters[known]) : 'may be given once only';
   return right === undefined ? [] : [{ path: name, message: right }];
 }
+
+const missing = (names: readonly ParameterName[], query: Readonly<Record<string, unknown>>): { path: string; message: string }[] =>
+  names.filter((name) => 'required' in parameters[name] && !(wireName(name) in query)).map((name) => ({ path: wireName(name), message: `is required. ${parameters[name].description}` }));
 
 function notAsItShould(text: string, { schema }: Parameter): string | undefined {
   if (schema.enum !== undefined) return schema.enum.includes(text) ? undefined : `must be one of ${schema.enum.join(', ')}`;

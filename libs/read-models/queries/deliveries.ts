@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
-import { type AttemptRow, attemptTable, type DeliveryRow, deliveryTable, type TranscriptRow, transcriptTable } from '#deliveries';
+import { type AttemptRow, attemptTable, type DeliveryRow, type DeliveryState, deliveryTable, type TranscriptRow, transcriptTable } from '#deliveries';
 import { comparePositions, deliveryId, formatInstant, type Position, type Refusal, type Site } from '#kernel';
+import type { SubscriptionState } from '#subscriptions';
 import type { DueDelivery } from '../port.ts';
 import { columnsOf } from '../sql.ts';
 import { beyondAll, fromCursor, instant, isKey, type Page, pageOf, type Paging, sql } from './statement.ts';
@@ -43,6 +44,27 @@ function view(row: Joined): DeliveryView {
   return row.cancelled === 1
     ? { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(row.updatedAtMs, row.deletedAtMs ?? 0)) }
     : { ...common, status: row.status, reason: row.reason, nextAttemptAt: instant(row.nextAttemptAtMs), updatedAt: formatInstant(row.updatedAtMs) };
+}
+
+type Existing = Exclude<DeliveryState, { status: 'NONE' }>;
+
+/** A delivery's folded state as the outside sees it, beside the state of its subscription, null when that is gone. */
+export function deliveryView({ id, state, subscription }: { id: string; state: Existing; subscription: Exclude<SubscriptionState, { status: 'NONE' }> | null }): DeliveryView {
+  const { subscriptionId, eventId, eventType, attempts, status } = state;
+  const common = { id, subscriptionId, eventId, eventType, attempts, createdAt: formatInstant(state.createdAtMs) };
+  if (isCancelled(state, subscription)) {
+    const deletedAtMs = subscription?.status === 'DELETED' ? subscription.deletedAtMs : 0;
+    return { ...common, status: 'CANCELLED', reason: 'subscription-deleted', nextAttemptAt: null, updatedAt: formatInstant(Math.max(state.updatedAtMs, deletedAtMs)) };
+  }
+  const reason = state.status === 'DEAD_LETTERED' ? state.reason : null;
+  return { ...common, status, reason, nextAttemptAt: state.status === 'SCHEDULED' ? formatInstant(state.nextAttemptAtMs) : null, updatedAt: formatInstant(state.updatedAtMs) };
+}
+
+/** What `cancelled` says in SQL. */
+function isCancelled({ status, incarnation, openedPosition }: Existing, subscription: Exclude<SubscriptionState, { status: 'NONE' }> | null): boolean {
+  if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
+  if (subscription === null || subscription.status === 'DELETED' || subscription.incarnation !== incarnation) return true;
+  return subscription.lastDeletedPosition !== null && comparePositions(subscription.lastDeletedPosition, openedPosition) > 0;
 }
 
 export interface DeliveryList extends Paging {

@@ -17,6 +17,9 @@ export interface SubscriptionHealth {
   readonly missedWhilePaused: number;
 }
 
+/** Of a subscription that nothing was sent to yet. */
+export const untriedHealth: SubscriptionHealth = { lastSuccessAt: null, consecutiveFailures: 0, firstFailureAt: null, oldestUndeliveredAt: null, missedWhilePaused: 0 };
+
 /** A subscription as the outside sees it. */
 export interface SubscriptionView {
   readonly id: string;
@@ -127,9 +130,7 @@ export function getSubscription(database: Database.Database, { site, id, nowMs }
 /** What stands beside the folded state of a subscription that was read from its stream. */
 export function subscriptionHealth(database: Database.Database, { site, id }: { site: Site; id: string }): SubscriptionHealth {
   const row = rowOf(database, site, id);
-  return row === undefined
-    ? { lastSuccessAt: null, consecutiveFailures: 0, firstFailureAt: null, oldestUndeliveredAt: null, missedWhilePaused: 0 }
-    : health(database, row);
+  return row === undefined ? untriedHealth : health(database, row);
 }
 
 /** The versions that held for some event after `from` and up to `to`. */
