@@ -18,6 +18,8 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON text. */
   readonly body?: string;
+  /** Gives up when it aborts, beside the person's interruption. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -81,7 +83,7 @@ async function exchange<T>(io: Io, server: Server, asked: Request, take: (respon
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), io.requestTimeoutMs);
   try {
-    const signal = AbortSignal.any([late.signal, io.signal]);
+    const signal = AbortSignal.any([late.signal, io.signal, ...(asked.signal === undefined ? [] : [asked.signal])]);
     // A redirect could carry the key elsewhere, and would turn a POST into a GET.
     const response = await io.fetch(urlOf(server, asked), { method: asked.method, headers: headersOf(io, server, asked), body: asked.body ?? null, redirect: 'manual', signal });
     return await take(response);

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
+import { isRefusal, type Secret } from '#kernel';
+import { parseSigningSecret } from '#webhook-sender/signing';
 import { errorText } from './error-code.ts';
 import { readSetting } from './flags.ts';
-import type { Form } from './forms.ts';
+import { type Form, signingSecret } from './forms.ts';
 import { Failed, type Io, UsageError } from './io.ts';
 
 /** Standard input to its end, as UTF-8 text. `flag` is what asked for it. */
@@ -22,6 +24,13 @@ export async function readInput(io: Io, flag: string): Promise<string> {
 export async function readSecretLine(io: Io, flag: string, form: Form<string>): Promise<string> {
   const given = (await readInput(io, flag)).replace(/\r?\n$/, '');
   return readSetting(flag, form, given);
+}
+
+/** A signing key whose secret (`whsec_…`) is read from standard input. */
+export async function readSigningKey(io: Io, flag: string): Promise<Secret<Uint8Array>> {
+  const key = parseSigningSecret(await readSecretLine(io, flag, signingSecret));
+  if (isRefusal(key)) throw new UsageError([`${flag}: ${key.detail}`]);
+  return key;
 }
 
 /** A file as UTF-8 text. `flag` is what named it. */

@@ -11,7 +11,11 @@ const longestWaitMs = 30_000;
 interface Live extends Pick<Request, 'path' | 'query'> {
   /** After which position it begins; the head of the log when undefined. */
   readonly from: Position | undefined;
+  /** When there is enough; beside the person, who interrupts. */
+  readonly signal?: AbortSignal;
 }
+
+type Take = (message: SseMessage) => void | Promise<void>;
 
 /** How far a stream was read. */
 interface Place {
@@ -22,11 +26,14 @@ interface Place {
 
 /**
  * Hands over the events of a site as the server streams them, each once and without a gap: when the connection ends or
- * breaks, it is made anew after the last position that was seen. Resolves when the person interrupts. Throws when the first
- * connection can't be made, and when a later one is refused for good.
+ * breaks, it is made anew after the last position that was seen. The next one is handed over when the one before was taken.
+ * Resolves when the person interrupts, or the signal aborts. Throws when the first connection can't be made, and when a
+ * later one is refused for good.
  */
-export async function live(session: SiteSession, asked: Live, take: (message: SseMessage) => void): Promise<void> {
-  const { clock, signal } = session.io;
+export async function live(session: SiteSession, given: Live, take: Take): Promise<void> {
+  const { clock } = session.io;
+  const signal = given.signal === undefined ? session.io.signal : AbortSignal.any([session.io.signal, given.signal]);
+  const asked = { ...given, signal };
   const place: Place = { after: asked.from, connected: false, waitMs: firstWaitMs };
   try {
     for (;;) {
@@ -42,14 +49,15 @@ export async function live(session: SiteSession, asked: Live, take: (message: Ss
 }
 
 /** Reads one connection to its end, and answers why it ended. */
-async function readOn(session: SiteSession, { path, query }: Live, place: Place, take: (message: SseMessage) => void): Promise<string> {
+async function readOn(session: SiteSession, { path, query, signal }: Live & { readonly signal: AbortSignal }, place: Place, take: Take): Promise<string> {
   try {
-    for await (const message of eventStream(session.openSite, { path, query: { ...query, from: place.after } })) {
-      if (isNew(place, message)) take(message);
+    for await (const message of eventStream(session.openSite, { path, query: { ...query, from: place.after }, signal })) {
+      signal.throwIfAborted();
+      if (isNew(place, message)) await take(message);
     }
     return 'the server ended it';
   } catch (error) {
-    if (session.io.signal.aborted || !place.connected || !passes(error)) throw error;
+    if (signal.aborted || !place.connected || !passes(error)) throw error;
     return errorText(error);
   }
 }

@@ -17,7 +17,7 @@ const mostChars = 16 * 1024 * 1024;
  * Asks for an event stream and hands over its messages as they come. Ends when the server ends it. Throws ProblemAnswer
  * when it is refused, NoAnswer when it can't be had, breaks off, or is silent for 45 s.
  */
-export async function* eventStream(open: (asked: Request) => Promise<Response>, asked: Pick<Request, 'path' | 'query'>): AsyncGenerator<SseMessage> {
+export async function* eventStream(open: (asked: Request) => Promise<Response>, asked: Pick<Request, 'path' | 'query' | 'signal'>): AsyncGenerator<SseMessage> {
   const response = await open({ ...asked, method: 'GET', headers: { accept: 'text/event-stream, application/problem+json' } });
   if (!/^text\/event-stream\b/.test(response.headers.get('content-type') ?? '') || response.body === null) {
     throw new NoAnswer('the answer is no event stream: is it a Countersign server?', true);

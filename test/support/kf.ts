@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { readCliEnvironment } from '#config/cli';
 import { CommandBody, commandPayloads, isCommandType, readDto } from '#contracts';
+import type { Clock } from '#kernel';
 import { run } from '../../apps/cli/run.ts';
 
 /** A request as it came. */
@@ -123,6 +124,8 @@ export interface KfOptions {
   readonly signal?: AbortSignal;
   readonly requestTimeoutMs?: number;
   readonly fetch?: typeof fetch;
+  /** Stands still, and waiting takes no time, when left out. */
+  readonly clock?: Clock;
   /** Called whenever something is written to stdout. */
   readonly onOut?: (text: string) => void;
 }
@@ -145,6 +148,8 @@ function environmentOf({ server, variables }: KfOptions): ReturnType<typeof read
   return readCliEnvironment({ NO_COLOR: '1', KF_DATA_DIR: join(home, 'data'), XDG_CONFIG_HOME: home, ...connection, ...variables }, home);
 }
 
+const given = ({ fetch: own = fetch, clock = instantly, signal = new AbortController().signal }: KfOptions): { readonly fetch: typeof fetch; readonly clock: Clock; readonly signal: AbortSignal } => ({ fetch: own, clock, signal });
+
 /** Runs one command line in this process. Nothing of the machine's own configuration is read; time stands still, waiting takes none. */
 export async function kf(argv: readonly string[], options: KfOptions = {}): Promise<KfRun> {
   const { stdin = '', tty = {}, requestTimeoutMs = 5_000 } = options;
@@ -157,11 +162,9 @@ export async function kf(argv: readonly string[], options: KfOptions = {}): Prom
     stdout: { write: (text: string) => ((written.out += text), options.onOut?.(text)), ...terminal(tty.stdout) },
     stderr: Object.assign(stderr, terminal(tty.stderr)),
     environment: environmentOf(options),
-    fetch: options.fetch ?? fetch,
-    clock: instantly,
+    ...given(options),
     ids: { uuid: () => '22222222-2222-4222-8222-222222222222', randomBytes: (length) => new Uint8Array(length).fill((made += 1)) },
     version: '9.9.9',
-    signal: options.signal ?? new AbortController().signal,
     requestTimeoutMs,
     timeZone: 'Europe/Berlin',
   });
