@@ -221,6 +221,7 @@ interface Roles {
   stop(): Promise<void>;
   /** What is not as it should be, in words. */
   troubles(): readonly string[];
+  fanOut(): ReturnType<FanOut['status']> | undefined;
 }
 
 /** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
@@ -242,6 +243,7 @@ function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatch
       dispatching = 'stopped';
       await Promise.all([runner?.stop(), fanOut?.stop(), dispatcher?.stop({ graceMs: dispatchGraceMs })]);
     },
+    fanOut: () => fanOut?.status(),
     troubles: () => {
       const stopped = [...(runner?.status() ?? []), ...(fanOut === undefined ? [] : [fanOut.status()])].filter(({ state }) => state === 'STOPPED');
       return [...stopped.map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`), ...(dispatcher !== undefined && dispatching !== 'running' ? [`the dispatcher is ${dispatching}`] : [])];
@@ -295,6 +297,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
     const { pending, scheduled } = await readModels.queueDepth();
     return pending + scheduled;
   },
+  fanOut: () => roles.fanOut(),
 });
 
 function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {

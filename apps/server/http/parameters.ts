@@ -81,7 +81,7 @@ function wrong(names: readonly ParameterName[], name: string, value: unknown): {
 }
 
 const missing = (names: readonly ParameterName[], query: Readonly<Record<string, unknown>>): { path: string; message: string }[] =>
-  names.filter((name) => 'required' in parameters[name] && !(wireName(name) in query)).map((name) => ({ path: wireName(name), message: `is required. ${parameters[name].description}` }));
+  names.filter((name) => 'required' in parameters[name] && (query[wireName(name)] ?? '') === '').map((name) => ({ path: wireName(name), message: `is required. ${parameters[name].description}` }));
 
 function notAsItShould(text: string, { schema }: Parameter): string | undefined {
   if (schema.enum !== undefined) return schema.enum.includes(text) ? undefined : `must be one of ${schema.enum.join(', ')}`;

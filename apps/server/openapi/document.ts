@@ -85,8 +85,8 @@ function annotate(reflector: Reflector, target: object, name: string, handler: H
   for (const decorate of decorators) decorate(target, name, descriptor);
 }
 
-const queryParameter = ({ schema, example, ...parameter }: ReturnType<typeof parametersOf>[number]): MethodDecorator =>
-  ApiQuery({ ...parameter, required: false, schema: { ...schema, ...(example === undefined ? {} : { examples: [example] }) } as object });
+const queryParameter = ({ schema, example, required, ...parameter }: ReturnType<typeof parametersOf>[number]): MethodDecorator =>
+  ApiQuery({ ...parameter, required: required === true, schema: { ...schema, ...(example === undefined ? {} : { examples: [example] }) } as object });
 
 const bodyOf = ({ body, bodyOptional }: RouteDoc): MethodDecorator[] => (body === undefined ? [] : [ApiBody({ required: bodyOptional !== true, schema: body })]);
 

@@ -16,7 +16,7 @@ async function withShell(overrides: Parameters<typeof startShell>[0], use: (shel
 
 const keys: ProjectionStatus = { name: 'api-keys', state: 'RUNNING', position: '10', behindMs: 0, poison: null };
 const poisoned: ProjectionStatus = { ...keys, name: 'events', state: 'STOPPED', poison: { position: '4', eventId: 'e', error: 'hunter2 is no JSON' } };
-const facts = { version: '1', startedAtMs: 0, roles: ['api'], stopping: false, troubles: () => [] as string[], openDeliveries: () => Promise.resolve(3) };
+const facts = { version: '1', startedAtMs: 0, roles: ['api'], stopping: false, troubles: () => [] as string[], openDeliveries: () => Promise.resolve(3), fanOut: () => undefined };
 
 describe('health', () => {
   const ready = ({ send }: Shell) => send('GET', '/health/ready', { key: null });
