@@ -22,12 +22,11 @@ import { noSuchThing } from '../access/authorize.ts';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
 import { secretText } from '../commands/answer.ts';
 import { type Asked, Change, gateProblems, type RestChange, restChange, RestCommands } from '../commands/rest-commands.ts';
-import { BodyText, OptionalBodyText, readBody } from '../http/body.ts';
+import { BodyText, invalidBody, OptionalBodyText, readBody } from '../http/body.ts';
 import { Describe } from '../http/describe.ts';
 import { etag } from '../http/etag.ts';
 import { answerPage, PageOfRequest, type PageRequest, WaitForPosition } from '../http/lists.ts';
 import { Takes } from '../http/parameters.ts';
-import { invalid } from '../http/problem.ts';
 import { GetSubscription, GetSubscriptionHealth, ListSubscriptions } from './subscriptions.ts';
 
 const describedChange = { ...restChange, answerHeaders: ['ETag', ...restChange.answerHeaders] } as const;
@@ -101,7 +100,7 @@ export class WebhooksController {
   async update(@Param('subscriptionId') id: string, @Change() change: RestChange, @BodyText() text: string): Promise<SubscriptionChangeDto> {
     const { approvalId, url, events, ...rest } = readBody(UpdateWebhookPayload, text);
     const payload = { targetUrl: url, eventPattern: events === undefined ? undefined : patternOfEvents(events), ...rest };
-    if (Object.values(payload).every((value) => value === undefined)) throw invalid('', 'The body must say what to change: url, events, description, deliveryMode or status');
+    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, description, deliveryMode or status' }]);
     return (await this.change('UpsertWebhookSubscription', id, change, { approvalId, payload })).changed;
   }
 
