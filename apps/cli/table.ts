@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import { isRecord, scalar } from './json.ts';
-import { label, localTime, visible } from './text.ts';
+import { label, localTime, localTimesIn, visible } from './text.ts';
 
 /** How things look: colours or none, and in which zone times are. */
 export interface Look {
@@ -27,6 +27,9 @@ export function show(look: Look, value: unknown): string {
   if (Array.isArray(value)) return value.map((item) => show(look, item)).join(', ') || '-';
   return visible(isPrincipal(value) ? `${value.type}:${value.id}` : JSON.stringify(value));
 }
+
+/** A sentence of an answer. */
+export const told = (look: Look, sentence: string): string => visible(localTimesIn(sentence, look.timeZone));
 
 const isPrincipal = (value: unknown): value is { readonly type: string; readonly id: string } =>
   isRecord(value) && Object.keys(value).length === 2 && typeof value['type'] === 'string' && typeof value['id'] === 'string';

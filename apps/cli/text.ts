@@ -56,6 +56,9 @@ export function localTime(instant: string, timeZone: string | undefined): string
   return `${part('year')}-${part('month')}-${part('day')} ${part('hour')}:${part('minute')}:${part('second')} ${offset}`;
 }
 
+/** A sentence with the times in it as `localTime` has them, but those that are the value of a flag: that stays to be typed. */
+export const localTimesIn = (sentence: string, timeZone: string | undefined): string => sentence.replace(/(?<!--[a-z-]+ )\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) => localTime(instant, timeZone));
+
 const units = [
   ['d', 86_400],
   ['h', 3_600],

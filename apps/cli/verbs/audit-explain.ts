@@ -3,8 +3,7 @@ import { key, name } from '../forms.ts';
 import { isRecord, type JsonRecord, listOf, scalar, textOf } from '../json.ts';
 import type { View } from '../output.ts';
 import { siteVerb } from '../site.ts';
-import { factsOf, grid, type Look, paint, sheet, show } from '../table.ts';
-import { visible } from '../text.ts';
+import { factsOf, grid, type Look, paint, sheet, show, told } from '../table.ts';
 
 /** What is known of the event, the subscription as of then and now, what put it there, and the delivery. */
 const evidence = ({ event, subscription, because, now, delivery }: JsonRecord, look: Look): string =>
@@ -19,7 +18,7 @@ const attempts = (body: JsonRecord, look: Look): readonly string[] => {
 const explanation: View = {
   table: (body, look) => {
     const notes = listOf(body, 'notes').flatMap((note) => scalar(note) ?? []);
-    return [paint(look, 'bold', visible(textOf(body, 'sentence') ?? '')), evidence(body, look), ...attempts(body, look), ...notes.map(visible)].join('\n\n');
+    return [paint(look, 'bold', told(look, textOf(body, 'sentence') ?? '')), evidence(body, look), ...attempts(body, look), ...notes.map((note) => told(look, note))].join('\n\n');
   },
   essentials: (body) => [textOf(body, 'code') ?? ''],
 };

@@ -3,13 +3,13 @@ import { optional, toggle, type Values } from '../flags.ts';
 import { commandType, key, name, pastMoment, position, principal, text, wholeNumber } from '../forms.ts';
 import type { Request } from '../http.ts';
 import { type Io, UsageError } from '../io.ts';
-import { type JsonRecord, listOf, readJson } from '../json.ts';
+import { type JsonRecord, listOf, readJson, textOf } from '../json.ts';
 import { live } from '../live.ts';
 import type { View } from '../output.ts';
 import { type Column, listView } from '../pages.ts';
 import { printScan } from '../scan.ts';
 import { type SiteSession, siteVerb } from '../site.ts';
-import { type Look, show } from '../table.ts';
+import { type Look, show, told } from '../table.ts';
 
 /** What both lists of the record can be narrowed to, and how much of them is read. */
 const recordFlags = {
@@ -49,10 +49,10 @@ const refusalColumns: readonly Column[] = [
   member('COMMAND', 32, 'commandType'),
   member('RESOURCE', 30, 'resourceId'),
   member('REFUSED', 24, 'code'),
-  ['WHY', (item, look) => `${show(look, item['detail'])}${suppressed(item)}`],
+  ['WHY', (item, look) => `${told(look, textOf(item, 'detail') ?? '-')}${suppressed(item)}`],
 ];
 
-const suppressed = (item: JsonRecord): string => (Number(item['suppressed'] ?? 0) > 0 ? ` (and ${Number(item['suppressed'])} more like it)` : '');
+const suppressed = (item: JsonRecord): string => (Number(item['suppressed'] ?? 0) > 0 ? ` (${Number(item['suppressed'])} more of this key came before it)` : '');
 
 const path = '/api/audit/events';
 const events = (headings: boolean): View => listView(eventColumns, 'position', { headings });
@@ -61,7 +61,7 @@ export const refusals = siteVerb({
   name: 'refusals',
   summary: 'List what was refused: gated commands, and votes',
   details:
-    'Newest first: an approval that was missing, for something else or of the requester, and actors that a key may not name. What one key is refused again and again is counted, not listed. ' +
+    'Newest first: an approval that was missing, for something else or of the requester, and actors that a key may not name. Of what one key is refused again and again, some are listed and the others counted. ' +
     'Reads to the end unless --limit says otherwise. Needs the scope site:<site>:audit. With --quiet: the positions.',
   examples: ['kf audit refusals --site tnt_demo --since 7d', 'kf audit refusals --site tnt_demo --actor USER:usr_sam --limit 20'],
   flags: recordFlags,

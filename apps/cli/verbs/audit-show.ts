@@ -3,7 +3,7 @@ import { key } from '../forms.ts';
 import { isRecord, type JsonRecord, listOf, scalar, textOf } from '../json.ts';
 import type { View } from '../output.ts';
 import { siteVerb } from '../site.ts';
-import { grid, type Look, paint, show as shown } from '../table.ts';
+import { grid, type Look, paint, show as shown, told } from '../table.ts';
 import { visible } from '../text.ts';
 
 const idMembers = ['resourceId', 'commandId', 'approvalId', 'deliveryId'] as const;
@@ -19,7 +19,7 @@ const timeLine = (story: JsonRecord, look: Look): string =>
   grid(
     look,
     ['TIME', 'WHO', 'WHAT', 'IDS'],
-    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), visible(textOf(entry, 'text') ?? ''), idsOf(entry)]),
+    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), told(look, textOf(entry, 'text') ?? ''), idsOf(entry)]),
   );
 
 /** What one version of the secret signed, from when until when, and which deliveries that were. */

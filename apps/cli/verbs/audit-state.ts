@@ -39,6 +39,6 @@ export const state = siteVerb({
   run: async ({ askSite, output }, { resourceId, asOf: when }) => {
     const answer = await askSite({ method: 'GET', path: `/api/audit/states/${encodeURIComponent(resourceId)}`, query: { asOf: when } });
     output.answer(answer, past);
-    if (recordOf(answer.body, 'state') === undefined) output.note('It did not exist then.');
+    if (recordOf(answer.body, 'state') === undefined) output.note('It did not exist then, or not any more.');
   },
 });
