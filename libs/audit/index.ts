@@ -1,3 +1,6 @@
 export { type AuditEvent, auditEvent, recordCategories, recordCategory, recordPrefixes, sitePrefix, withheldMark } from './audit-event.ts';
 export { eventsPerRead, positionBefore, readRecord, type RecordLog, type RecordPage, readsPerPage } from './record.ts';
 export { passesFilter, type RecordFilter } from './record-filter.ts';
+export { explain } from './explain.ts';
+export { explanationCodes, type ExplainFacts, type Explanation, type ExplanationCode } from './explain-facts.ts';
+export { createRefusalRecorder, type RefusalAlarm, type RefusalRecorder, refusalBurst, refusalsPerSecond, type RefusedRequest } from './refusal-recorder.ts';

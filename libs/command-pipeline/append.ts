@@ -12,7 +12,7 @@ const longestPauseMs = 1_000;
  * Appends until the outcome is known or `deadlineMs` (of the monotonic clock) has passed. A repeat is the identical append:
  * same ids, same expected revision. After one unknown outcome nothing short of an answer makes it known again.
  */
-export async function appendUntilKnown(store: EventStore, clock: Clock, stream: string, expected: ExpectedRevision, events: readonly NewEvent[], deadlineMs: number): Promise<Appended> {
+export async function appendUntilKnown(store: Pick<EventStore, 'append'>, clock: Clock, stream: string, expected: ExpectedRevision, events: readonly NewEvent[], deadlineMs: number): Promise<Appended> {
   let unknown = false;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     const outcome = await appendOnce(store, stream, expected, events);
@@ -23,7 +23,7 @@ export async function appendUntilKnown(store: EventStore, clock: Clock, stream: 
   }
 }
 
-async function appendOnce(store: EventStore, stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<Appended> {
+async function appendOnce(store: Pick<EventStore, 'append'>, stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<Appended> {
   try {
     return { written: await store.append(stream, expected, events) };
   } catch (error) {

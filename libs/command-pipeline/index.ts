@@ -1,4 +1,5 @@
 export { type Aggregates, createAggregates, type Fold, type Loaded, type StoredReceipt } from './aggregate.ts';
+export { appendUntilKnown, type Appended } from './append.ts';
 export { type ApprovalUpkeep, createApprovalUpkeep } from './approval-upkeep.ts';
 export { readClaim } from './claim.ts';
 export { deliveryFold } from './commands/deliveries.ts';
