@@ -6,7 +6,7 @@ import { UsageError } from './io.ts';
 import { listOf, recordOf, scalar, textOf } from './json.ts';
 import { connectionWords, retryLine, type Typed, whereWords, whoWords } from './retry.ts';
 import { type Look, paint } from './table.ts';
-import { shellLine, visible } from './text.ts';
+import { shellLine, shellWord, visible } from './text.ts';
 
 /** A failure in words, on stderr: what is wrong, where, and what to type next. */
 export function explain(error: unknown, typed: Typed, look: Look): readonly string[] {
@@ -41,7 +41,7 @@ interface Case extends Typed {
 
 /** What helps, by the name of the case. */
 const advice: Readonly<Record<string, (of: Case) => readonly string[]>> = {
-  'approval-required': (of) => [...howToRequest(of), ...again('When it is granted, the same command takes effect:', of)],
+  'approval-required': (of) => [...howToRequest(of), ...grantLines('Somebody else grants it, with an API key of their own:', undefined, of), ...again('When it is granted, the same command takes effect:', of)],
   'approval-pending': (of) => [...howToGrant(of), ...again('When it is granted, the same command takes effect:', of)],
   'approval-expired': (of) => [...howToRequest(of), ...again('When it is granted:', of)],
   'approval-denied': (of) => howToRequest(of),
@@ -107,9 +107,14 @@ const resourceOf = ({ resourceId, payload }: Sent): string =>
   resourceId ?? scalar(payload['webhookSubscriptionId']) ?? scalar(payload['webhookDeliveryId']) ?? scalar(payload['commandType']) ?? '<resource id>';
 
 /** The line with which somebody else grants the approval this command waits for. */
-function howToGrant({ answer, sent, program, argv }: Case): readonly string[] {
+function howToGrant(of: Case): readonly string[] {
+  const { answer, sent } = of;
   const [candidate] = listOf(answer.problem, 'candidates');
-  const approvalId = sent.approvalId ?? textOf(answer.problem, 'approvalId') ?? textOf(candidate, 'approvalId') ?? '<approval id>';
-  const line = shellLine([...program, 'approval', 'grant', ...connectionWords(argv), ...whereWords(sent), '--approval-id', approvalId, '--actor-type', 'USER', '--actor-id']);
-  return ['It waits for an approver: somebody who is not the requester, with an API key of their own:', `  ${visible(line)} <approver>`];
+  const approvalId = sent.approvalId ?? textOf(answer.problem, 'approvalId') ?? textOf(candidate, 'approvalId');
+  return grantLines('It waits for an approver: somebody who is not the requester, with an API key of their own:', approvalId, of);
+}
+
+function grantLines(said: string, approvalId: string | undefined, { sent, program, argv }: Case): readonly string[] {
+  const line = shellLine([...program, 'approval', 'grant', ...connectionWords(argv), ...whereWords(sent)]);
+  return [said, `  ${visible(`${line} --approval-id ${approvalId === undefined ? '<approval id>' : shellWord(approvalId)} --actor-type USER --actor-id <approver>`)}`];
 }

@@ -4,6 +4,7 @@ import { globalFlags } from './session.ts';
 import { exitCodes, type Part, type Running } from './verb.ts';
 import { approval } from './verbs/approval.ts';
 import { audit } from './verbs/audit.ts';
+import { completion } from './verbs/completion.ts';
 import { siteDeliveries } from './verbs/deliveries.ts';
 import { event } from './verbs/event.ts';
 import { key } from './verbs/key.ts';
@@ -12,7 +13,7 @@ import { projection, status, whoami } from './verbs/server.ts';
 import { webhook } from './verbs/webhook.ts';
 
 /** Everything `kf` can do. */
-const parts: readonly Part[] = [webhook, siteDeliveries, event, approval, audit, key, whoami, status, projection, profile];
+const parts: readonly Part[] = [webhook, siteDeliveries, event, approval, audit, key, whoami, status, projection, profile, completion];
 
 /** The program of one run. */
 export function programFor(running: Running): Command {

@@ -205,8 +205,8 @@ describe('the verbs that exist', () => {
     expect(await kf(words(`webhook pause-subscription ${who} --webhook-subscripton-id x`), { server: api.url })).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean --webhook-subscription-id?') });
   });
 
-  it.each(['test', 'create', 'list', 'delete-subscription', 'probe', 'listen'])('does not know webhook %s yet', async (name) => {
-    expect((await kf(['webhook', name], { server: api.url })).code).toBe(2);
+  it('refuses one that does not exist, and sends nothing', async () => {
+    expect((await kf(['webhook', 'delete-subscription'], { server: api.url })).code).toBe(2);
     expect(api.requests).toHaveLength(0);
   });
 });
