@@ -2,6 +2,7 @@ import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
 import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
+import { CancelWebhookRecoveryPayload, RecoverWebhookDeliveriesPayload, TestWebhookSubscriptionPayload } from './recovery-commands.ts';
 
 export const deliveryModes = ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const;
 
@@ -191,6 +192,9 @@ export const commandPayloads = {
   RestoreWebhookSubscription: SubscriptionPayload,
   RotateWebhookSubscriptionSecret: RotateWebhookSubscriptionSecretPayload,
   ReplayWebhookDelivery: ReplayWebhookDeliveryPayload,
+  RecoverWebhookDeliveries: RecoverWebhookDeliveriesPayload,
+  CancelWebhookRecovery: CancelWebhookRecoveryPayload,
+  TestWebhookSubscription: TestWebhookSubscriptionPayload,
   RequestApproval: RequestApprovalPayload,
   GrantApproval: ApprovalPayload,
   DenyApproval: ReasonedApprovalPayload,

@@ -57,6 +57,8 @@ export { ActorDto, PrincipalDto } from './principals.ts';
 export { ProbeAnswerDto, ProbePayload } from './probes.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
 export { exampleOf, schemaOf } from './schema.ts';
+export { RecoveryChangeDto, RecoveryDto, TestAnswerDto } from './recoveries.ts';
+export { recoverableStatuses, RecoverPayload, recoveryStatuses, TestPayload } from './recovery-commands.ts';
 export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
 export { CommandBody } from './requests.ts';
 export {

@@ -3,6 +3,7 @@ import { approvalPolicyProjection, approvalProjection } from '#approvals';
 import { deliveryProjection, transcriptProjection } from '#deliveries';
 import type { Projection } from '#kernel';
 import { eventProjection, missedProjection } from '#publishing';
+import { recoveryProjection } from '#recoveries';
 import { subscriptionProjection } from '#subscriptions';
 import { commandProjection } from './commands.ts';
 
@@ -13,6 +14,7 @@ export const projections: readonly Projection[] = [
   transcriptProjection,
   eventProjection,
   missedProjection,
+  recoveryProjection,
   approvalProjection,
   approvalPolicyProjection,
   apiKeyProjection,

@@ -228,6 +228,26 @@ export class ReadModels {
     return this.#projector.ask('oldestUndeliveredAt');
   }
 
+  /** Recoveries of a site, newest first. A cursor of another list is refused with `validation-failed`. */
+  listRecoveries(list: Args<'listRecoveries'>): Result<'listRecoveries'> {
+    return this.#projector.ask('listRecoveries', list);
+  }
+
+  /** The part of a range of the log outside of which the site recorded nothing in a stretch of time. */
+  recordedWithin(within: Args<'recordedWithin'>): Result<'recordedWithin'> {
+    return this.#projector.ask('recordedWithin', within);
+  }
+
+  /** A subscription's deliveries of some statuses, scheduled in a stretch of time, in log order, as far as one look goes. */
+  selectDeliveries(selection: Args<'selectDeliveries'>): Result<'selectDeliveries'> {
+    return this.#projector.ask('selectDeliveries', selection);
+  }
+
+  /** What was published in a stretch of time while a subscription was paused, and matched its pattern, in log order, as far as one look goes. */
+  selectMissed(selection: Args<'selectMissed'>): Result<'selectMissed'> {
+    return this.#projector.ask('selectMissed', selection);
+  }
+
   /** A published event, from its stream, so always current. */
   async event(site: Site, eventId: string): Promise<PublishedEvent | undefined> {
     const [event] = await this.#options.store.readStream(eventStream(site, eventId), 0, 1);

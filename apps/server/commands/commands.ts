@@ -19,6 +19,9 @@ export class DeleteWebhookSubscription extends GovernedCommand {}
 export class RestoreWebhookSubscription extends GovernedCommand {}
 export class RotateWebhookSubscriptionSecret extends GovernedCommand {}
 export class ReplayWebhookDelivery extends GovernedCommand {}
+export class RecoverWebhookDeliveries extends GovernedCommand {}
+export class CancelWebhookRecovery extends GovernedCommand {}
+export class TestWebhookSubscription extends GovernedCommand {}
 export class RequestApproval extends GovernedCommand {}
 export class GrantApproval extends GovernedCommand {}
 export class DenyApproval extends GovernedCommand {}
@@ -36,6 +39,9 @@ export const governedCommands: Readonly<Record<Exclude<CommandType, 'PublishEven
   RestoreWebhookSubscription,
   RotateWebhookSubscriptionSecret,
   ReplayWebhookDelivery,
+  RecoverWebhookDeliveries,
+  CancelWebhookRecovery,
+  TestWebhookSubscription,
   RequestApproval,
   GrantApproval,
   DenyApproval,

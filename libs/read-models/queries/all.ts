@@ -2,6 +2,8 @@ import { approversOf, getApiKey, listApiKeys, ownersOf } from './access.ts';
 import { approvalCandidates, listApprovals, listPolicies, openApprovalsBy } from './approvals.ts';
 import { getAttempts, getDelivery, lanes, listDeliveries, openDeliveries, queueDepth, transcriptPlaces } from './deliveries.ts';
 import { getCommand } from './receipts.ts';
+import { listRecoveries, recordedWithin, selectDeliveries, selectMissed } from './recoveries.ts';
+import { listRefusals } from './refusals.ts';
 import { getSubscription, listSubscriptions, oldestUndeliveredAt, subscriptionHealth, subscriptionVersions } from './subscriptions.ts';
 
 /** Everything that can be asked of the read models, by name: asked on one thread, answered on another. */
@@ -18,12 +20,17 @@ export const queries = {
   listApprovals,
   listDeliveries,
   listPolicies,
+  listRecoveries,
+  listRefusals,
   listSubscriptions,
   oldestUndeliveredAt,
   openApprovalsBy,
   openDeliveries,
   ownersOf,
   queueDepth,
+  recordedWithin,
+  selectDeliveries,
+  selectMissed,
   subscriptionHealth,
   subscriptionVersions,
   transcriptPlaces,

@@ -33,9 +33,9 @@ export interface AttemptView {
 type Joined = DeliveryRow & { readonly cancelled: number; readonly deletedAtMs: number | null };
 
 /** Open, but its subscription is gone, is another one by now, or was deleted after this was opened. */
-const cancelled = `(d.status IN ('PENDING', 'SCHEDULED') AND s.id IS NOT NULL AND (
+export const cancelled = `(d.status IN ('PENDING', 'SCHEDULED') AND s.id IS NOT NULL AND (
   s.status IN ('DELETED', 'NONE') OR s.incarnation IS NOT d.incarnation OR coalesce(s.deletedPosition, 0) > d.openedPosition))`;
-const from = `FROM deliveries d LEFT JOIN subscriptions s ON s.tenant = d.tenant AND s.environment = d.environment AND s.id = d.subscriptionId`;
+export const from = `FROM deliveries d LEFT JOIN subscriptions s ON s.tenant = d.tenant AND s.environment = d.environment AND s.id = d.subscriptionId`;
 const select = `SELECT ${columnsOf(deliveryTable, 'd')}, ${cancelled} AS cancelled, s.deletedAtMs AS deletedAtMs ${from}`;
 
 function view(row: Joined): DeliveryView {
@@ -113,7 +113,7 @@ const wantedBy = (list: DeliveryList, row: Joined): boolean =>
   (list.status === undefined || (list.status === 'CANCELLED') === (row.cancelled === 1)) && (list.sinceMs === undefined || row.createdAtMs >= list.sinceMs);
 
 /** Clocks may go back a little: how much older than asked a delivery must be before the rest of a range is taken to be older too. */
-const clockSlackMs = 3_600_000;
+export const clockSlackMs = 3_600_000;
 
 function range(database: Database.Database, list: DeliveryList, of: { subscriptionId: string; status: string; before: Position; until: Position }): readonly Joined[] {
   const rows = sql<Joined>(

@@ -35,7 +35,7 @@ export interface Paging {
 export const beyondAll: Position = '9223372036854775807';
 
 /** The lists that are read in pages: two of them may sort alike, and one must not go on where the other ended. */
-export type ListName = 'approvals' | 'deliveries' | 'keys' | 'subscriptions';
+export type ListName = 'approvals' | 'deliveries' | 'keys' | 'recoveries' | 'refusals' | 'subscriptions';
 
 export const toCursor = (list: ListName, key: readonly (string | number)[]): string => Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
 
