@@ -45,9 +45,13 @@ export function transcriptText(transcript: JsonRecord, look: Look): string {
   const response = recordOf(transcript, 'response');
   const { startedAt, remoteAddress } = transcript;
   const sent = message('> ', `${textOf(request, 'method') ?? ''} ${textOf(request, 'url') ?? ''}`, request, '(the body is no longer kept)');
-  const received = response === undefined ? [`< ${paint(look, 'red', `no answer: ${textOf(transcript, 'error') ?? 'unknown'}`)}`] : message('< ', textOf(response, 'status') ?? '', response, '');
-  const cut = response?.['truncated'] === true ? [paint(look, 'dim', '(the answer was longer: this is what is kept of it)')] : [];
-  return [...sent, ...received, ...cut, sheet(look, [...factsOf(look, { startedAt, remoteAddress }), ['Took', took(transcript)]])].join('\n');
+  const received = response === undefined ? [`< ${paint(look, 'red', `no answer: ${textOf(transcript, 'error') ?? 'unknown'}`)}`] : answerText(response, look);
+  return [...sent, ...received, sheet(look, [...factsOf(look, { startedAt, remoteAddress }), ['Took', took(transcript)]])].join('\n');
+}
+
+function answerText(response: JsonRecord, look: Look): readonly string[] {
+  const cut = response['truncated'] === true ? [paint(look, 'dim', '(the answer was longer: this is what is kept of it)')] : [];
+  return [...message('< ', textOf(response, 'status') ?? '', response, ''), ...cut];
 }
 
 /** The whole time and, in the same unit, the steps there were. */
