@@ -4,6 +4,7 @@ import { deliveryMode, eventPattern, name, oneOf, revision, signingSecretRef, ta
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
+import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
 import { secretFromStdin, subscriptions } from './subscriptions.ts';
@@ -93,4 +94,4 @@ const replay = commandVerb({
   ask: ({ includeDelivered, ...payload }) => ({ payload: { ...payload, includeDelivered: includeDelivered ? true : undefined } }),
 });
 
-export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [...subscriptions, ...deliveries, ...recoveryVerbs, probe, test, upsert, pause, resume, rotate, replay]);
+export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [...subscriptions, ...deliveries, ...recoveryVerbs, probe, listen, test, upsert, pause, resume, rotate, replay]);
