@@ -1,18 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { readServerConfig } from '#config';
-import { createLog } from '#telemetry';
-import { createServer, type Server } from '../../apps/server/server.ts';
-import { systemIds } from '../../apps/server/system.ts';
 import { type CanaryFinding, findCanary } from '../support/canary.ts';
-import { Api, demo, kim } from '../support/e2e/api.ts';
+import { type Api, demo, kim } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
-import { type ShiftedClock, shiftedClock } from '../support/e2e/shifted-clock.ts';
+import { type ShiftedServer, startShiftedServer } from '../support/e2e/shifted-server.ts';
 import { readStoredLog } from '../support/e2e/stored-log.ts';
 import { Terminal } from '../support/e2e/terminal.ts';
 
@@ -172,37 +168,16 @@ describe('what must never be read', () => {
 });
 
 describe('after the purge, thirty days after the deletion', () => {
-  let folder: string;
-  let server: Server;
-  let clock: ShiftedClock;
-  let api: Api;
-  const logged: string[] = [];
+  let server: ShiftedServer;
   const days = 24 * 60 * 60 * 1_000;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'countersign-purge-'));
-    mkdirSync(folder, { recursive: true });
-    clock = shiftedClock();
-    server = await createServer({
-      config: readServerConfig({ KF_PORT: '0', KF_DATA_DIR: folder, KF_ALLOW_TARGETS: 'loopback' }),
-      clock,
-      ids: systemIds,
-      log: createLog('info', { write: (line) => void logged.push(line) }),
-      version: '0.0.0-test',
-      processMetrics: false,
-      onFatal: (error) => {
-        throw error;
-      },
-    });
-    api = new Api(server.url, readFileSync(join(folder, 'root.key'), 'utf8').trim());
-    await eventually('readiness', async () => ((await api.get('/health/ready')).status === 200 ? true : undefined));
+    server = await startShiftedServer();
   }, 60_000);
-  afterAll(async () => {
-    await server?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => server?.end());
 
   it('the sealed bytes of its secrets are gone from every file, and those of others are not', async () => {
+    const { folder, clock, root: api } = server;
     const purged = await api.subscribe('https://127.0.0.1:9/', 'never.matched');
     const kept = await api.subscribe('https://127.0.0.1:9/', 'never.matched');
     const sealed = await sealedSecrets(folder);
@@ -214,7 +189,7 @@ describe('after the purge, thirty days after the deletion', () => {
     clock.moveOn(2 * days);
     await eventually('the purge', async () => ((await api.dryRun('RestoreWebhookSubscription', { webhookSubscriptionId: purged.resourceId })).outcome === 'REFUSED' ? true : undefined));
     await eventually('the bytes to be gone', () => (sealed.filter((bytes) => findCanary(bytes, { folders: [folder] }).length > 0).length === 1 ? true : undefined));
-    expect(findCanary(String(purged.result.secret), { folders: [folder], texts: { log: logged.join('') } })).toEqual([]);
+    expect(findCanary(String(purged.result.secret), { folders: [folder], texts: { log: server.log() } })).toEqual([]);
     expect(await api.do('PauseWebhookSubscription', { webhookSubscriptionId: kept.resourceId })).toMatchObject({ outcome: 'APPLIED' });
   }, 30_000);
 });

@@ -1,0 +1,56 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readServerConfig } from '#config';
+import { createLog } from '#telemetry';
+import { createServer } from '../../../apps/server/server.ts';
+import { systemIds } from '../../../apps/server/system.ts';
+import { Api } from './api.ts';
+import { eventually } from './eventually.ts';
+import { type ShiftedClock, shiftedClock } from './shifted-clock.ts';
+
+/** A whole server in this process, on a folder of its own, whose time can be moved on. */
+export interface ShiftedServer {
+  readonly folder: string;
+  readonly clock: ShiftedClock;
+  readonly url: string;
+  readonly rootKey: string;
+  /** A client with the root key. */
+  readonly root: Api;
+  /** Everything it has logged. */
+  log(): string;
+  /** Stops it, and removes the folder. */
+  end(): Promise<void>;
+}
+
+export async function startShiftedServer(environment: Readonly<Record<string, string>> = {}): Promise<ShiftedServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-shifted-'));
+  const clock = shiftedClock();
+  const logged: string[] = [];
+  const server = await createServer({
+    config: readServerConfig({ KF_PORT: '0', KF_DATA_DIR: folder, KF_ALLOW_TARGETS: 'loopback', ...environment }),
+    clock,
+    ids: systemIds,
+    log: createLog('info', { write: (line) => void logged.push(line) }),
+    version: '0.0.0-test',
+    processMetrics: false,
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const rootKey = readFileSync(join(folder, 'root.key'), 'utf8').trim();
+  const root = new Api(server.url, rootKey);
+  await eventually('readiness', async () => ((await root.get('/health/ready')).status === 200 ? true : undefined));
+  return {
+    folder,
+    clock,
+    url: server.url,
+    rootKey,
+    root,
+    log: () => logged.join(''),
+    end: async () => {
+      await server.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
