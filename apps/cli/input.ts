@@ -34,14 +34,15 @@ export async function readSigningKey(io: Io, flag: string): Promise<Secret<Uint8
 }
 
 /** A file as UTF-8 text. `flag` is what named it. */
-export function readFileText(path: string, flag: string): string {
-  let bytes: Buffer;
+export const readFileText = (path: string, flag: string): string => decoded(readFileBytes(path, flag), flag);
+
+/** A file to the byte. */
+export function readFileBytes(path: string, flag: string): Buffer {
   try {
-    bytes = readFileSync(path);
+    return readFileSync(path);
   } catch (error) {
     throw new UsageError([`${flag}: ${path} can't be read: ${errorText(error)}`]);
   }
-  return decoded(bytes, flag);
 }
 
 function decoded(bytes: Buffer, flag: string): string {

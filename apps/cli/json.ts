@@ -72,7 +72,7 @@ const exactJson = JSON as unknown as {
 };
 
 /** Parses so that printing again gives every number as it was written. */
-const parseExactly = (text: string): unknown =>
+export const parseExactly = (text: string): unknown =>
   exactJson.parse(text, (_name, value, { source }) => (typeof value === 'number' && source !== undefined ? exactJson.rawJSON(source) : value));
 
 /** An answer as lines: one per item when it is a list, else the whole in one line. */

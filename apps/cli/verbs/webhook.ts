@@ -8,6 +8,7 @@ import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
 import { secretFromStdin, subscriptions } from './subscriptions.ts';
+import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
 const subscription = required('--webhook-subscription-id <id>', name, 'the subscription');
@@ -94,4 +95,4 @@ const replay = commandVerb({
   ask: ({ includeDelivered, ...payload }) => ({ payload: { ...payload, includeDelivered: includeDelivered ? true : undefined } }),
 });
 
-export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [...subscriptions, ...deliveries, ...recoveryVerbs, probe, listen, test, upsert, pause, resume, rotate, replay]);
+export const webhook: Part = group('webhook', 'Subscriptions and their deliveries', [...subscriptions, ...deliveries, ...recoveryVerbs, probe, listen, trigger, test, upsert, pause, resume, rotate, replay]);
