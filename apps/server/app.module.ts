@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { AccessGuard } from './access/routes.ts';
 import { AuditEventsController } from './audit/events.ts';
+import { RefusalsController } from './audit/refusals.ts';
 import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
 import { GetPoliciesHandler, PoliciesController } from './approvals/policies.ts';
 import { commandHandlers } from './commands/commands.ts';
@@ -44,6 +45,7 @@ const apiControllers: readonly Type[] = [
   ProbeController,
   WebhooksController,
   AuditEventsController,
+  RefusalsController,
   OpenApiController,
 ];
 

@@ -1,4 +1,5 @@
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
+import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig } from '#config';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth } from '#deliveries';
@@ -16,7 +17,7 @@ import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
-import type { Commands, Publishing, ServerFacts } from './parts.ts';
+import type { Commands, Publishing, Refusals, ServerFacts } from './parts.ts';
 import { createProbing } from './webhooks/probing.ts';
 
 /**
@@ -113,7 +114,8 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const pipeline = wrapPipeline(createCommandPipeline(world, commandDefinitions, aggregates));
   const roles = rolesOf(parts, world, pipeline, dispatcher);
   const facts = factsOf(outside, readModels, roles);
-  const shell = shellOf(parts, world, rootKey, commandsOf(pipeline, metrics), publishingOf(world, metrics), facts);
+  const refusals = refusalsOf(parts, opened);
+  const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals };
   return {
     shell,
     start: () => {
@@ -270,9 +272,18 @@ function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, w
   return [createSagaRunner({ ...follower, sagas: sagasOf(config), execute: (request) => pipeline.execute(request), vault, approvals }), createFanOut({ ...follower, versions })];
 }
 
-const commandsOf = (pipeline: CommandPipeline, metrics: Metrics): Commands => ({
+/** What is refused is recorded behind the answer; what still waits at the stop, before the log is closed. */
+function refusalsOf({ outside, store, readModels }: Parts, opened: Closing[]): Refusals {
+  const { clock, ids, log } = outside;
+  const recorder = createRefusalRecorder({ store, clock, ids, onAlarm: (alarm) => log.error(alarm, 'alarm') });
+  opened.push(() => recorder.stop());
+  return { record: (request, refusal) => recorder.record(request, refusal), list: (list) => readModels.listRefusals(list) };
+}
+
+const commandsOf = (pipeline: CommandPipeline, metrics: Metrics, refusals: Refusals): Commands => ({
   execute: async (request) => {
     const answer = await pipeline.execute(request);
+    if (isRefusal(answer)) refusals.record(request, answer);
     metrics.command(request.commandType, isRefusal(answer) ? answer.refused : answer.replayed ? 'replayed' : answer.outcome.toLowerCase());
     return answer;
   },
@@ -300,7 +311,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
   fanOut: () => roles.fanOut(),
 });
 
-function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): ShellParts {
+function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals'> {
   const { clock, ids, log } = outside;
   return { clock, ids, log, metrics, rootKey, commands, publishing, probing: createProbing({ world, sender }), projections: readModels, reads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
 }

@@ -1,8 +1,9 @@
 import type { ApprovalPolicy, GateableCommand } from '#approvals';
+import type { RefusedRequest } from '#audit';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Position, Principal, Refusal, Secret, Site } from '#kernel';
-import type { ApprovalItem, DeliveryView, ReadModels } from '#read-models';
+import type { ApprovalItem, DeliveryView, Page, ReadModels, RefusalItem, RefusalList } from '#read-models';
 import type { SubscriptionState } from '#subscriptions';
 import type { SagaStatus } from '#sagas';
 import type { AttemptTranscript } from '#webhook-sender';
@@ -32,6 +33,13 @@ export type Projections = Pick<ReadModels, 'status' | 'onCommitted' | 'waitFor' 
 export abstract class Commands {
   abstract execute(request: CommandRequest): Promise<CommandAnswer | Refusal>;
   abstract dryRun(request: CommandRequest): Promise<DryRunAnswer>;
+}
+
+/** Refused attempts at gated commands and votes. */
+export abstract class Refusals {
+  /** Puts one on record when it is to be, after this has returned. Never throws. */
+  abstract record(request: RefusedRequest, refusal: Refusal): void;
+  abstract list(list: RefusalList): Promise<Page<RefusalItem> | Refusal>;
 }
 
 /** Publishes an event with one append. */

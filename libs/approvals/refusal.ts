@@ -76,6 +76,7 @@ export const refusalTable: Table<RefusalRow> = {
     suppressed: 'integer',
   },
   key: ['tenant', 'environment', 'position'],
+  indexes: [{ columns: ['tenant', 'environment', 'actorFolded', 'position'] }],
 };
 
 /** Refusals, by where they stand in the log. */

@@ -1,5 +1,5 @@
 import { apiKeyProjection } from '#access';
-import { approvalPolicyProjection, approvalProjection } from '#approvals';
+import { approvalPolicyProjection, approvalProjection, refusalProjection } from '#approvals';
 import { deliveryProjection, transcriptProjection } from '#deliveries';
 import type { Projection } from '#kernel';
 import { eventProjection, missedProjection } from '#publishing';
@@ -17,6 +17,7 @@ export const projections: readonly Projection[] = [
   recoveryProjection,
   approvalProjection,
   approvalPolicyProjection,
+  refusalProjection,
   apiKeyProjection,
   commandProjection,
 ];

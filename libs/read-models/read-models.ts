@@ -259,6 +259,11 @@ export class ReadModels {
     return this.#projector.ask('listApprovals', { ...list, nowMs: this.#nowMs() });
   }
 
+  /** Refused attempts in a site, newest first. A cursor of another list is refused with `validation-failed`. */
+  listRefusals(list: Args<'listRefusals'>): Result<'listRefusals'> {
+    return this.#projector.ask('listRefusals', list);
+  }
+
   /** Approvals for a command type on a resource: the open ones, the first to end before the others, then the last ten that ended. */
   approvalCandidates(of: Timeless<'approvalCandidates'>): Result<'approvalCandidates'> {
     return this.#projector.ask('approvalCandidates', { ...of, nowMs: this.#nowMs() });

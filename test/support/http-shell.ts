@@ -1,4 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { RefusedRequest } from '#audit';
 import { keySecretBytes, keySha256, makeKeyText } from '#access';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import { type Refusal, Secret } from '#kernel';
@@ -18,6 +19,8 @@ export interface Shell {
   readonly clock: SimulatedClock;
   readonly commands: CommandRequest[];
   readonly published: { readonly publisher: Publisher; readonly event: EventToPublish }[];
+  /** What was handed over to be put on record. */
+  readonly refused: { readonly request: RefusedRequest; readonly refusal: Refusal }[];
   readonly keys: Map<string, ApiKeyItem>;
   readonly logLines: string[];
   answerCommand: (request: CommandRequest) => CommandAnswer | Refusal | Promise<CommandAnswer | Refusal>;
@@ -67,6 +70,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
   const logLines: string[] = [];
   const commands: CommandRequest[] = [];
   const published: { publisher: Publisher; event: EventToPublish }[] = [];
+  const refused: { request: RefusedRequest; refusal: Refusal }[] = [];
   const keys = new Map<string, ApiKeyItem>();
   const emptyPage = Promise.resolve({ items: [], nextCursor: null });
 
@@ -114,6 +118,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       event: () => Promise.resolve(undefined),
     },
     logReader: createMemoryEventStore(),
+    refusals: { record: (request, refusal) => void refused.push({ request, refusal }), list: () => emptyPage },
     current: {
       head: () => Promise.resolve('10'),
       approval: () => Promise.resolve(undefined),
@@ -132,6 +137,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
     clock,
     commands,
     published,
+    refused,
     keys,
     logLines,
     answerCommand: commandAnswer,

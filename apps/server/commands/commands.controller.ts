@@ -3,15 +3,17 @@ import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import type { CommandRequest, EventToPublish, Published } from '#command-pipeline';
 import { CommandAnswerDto, type CommandType } from '#contracts';
-import { isRefusal } from '#kernel';
+import { type Actor, isRefusal } from '#kernel';
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { actorOf, authorize } from '../access/authorize.ts';
 import { ForKeys, Key } from '../access/routes.ts';
+import { actorOnRecord } from '../audit/actor-on-record.ts';
 import { BodyText } from '../http/body.ts';
 import { Describe } from '../http/describe.ts';
 import { Takes } from '../http/parameters.ts';
 import { Problem, problemOf } from '../http/problem.ts';
 import { type RequestTrace, Trace } from '../http/trace.ts';
+import { Refusals } from '../parts.ts';
 import { checkDataSize } from '../events/read-events.ts';
 import { answerOf, dryRunAnswerOf } from './answer.ts';
 import { catalogue } from './catalogue.ts';
@@ -28,6 +30,7 @@ export class CommandsController {
   constructor(
     private readonly commandBus: CommandBus,
     private readonly queryBus: QueryBus,
+    private readonly refusals: Refusals,
   ) {}
 
   @Post(':commandType')
@@ -48,9 +51,11 @@ export class CommandsController {
     const idempotencyKey = requiredKey(headers['idempotency-key']);
     const asked = readCommand(commandType, text);
     authorize(key, asked.site, catalogue[commandType].needs);
-    const actor = actorOf(key, asked.actor);
-    const { payloadText, ...rest } = asked;
-    const request: CommandRequest = { ...rest, ...trace, commandType, actor, caller: key, idempotencyKey };
+    const { payloadText, actor: claimed, ...rest } = asked;
+    const unbound = { ...rest, ...trace, commandType, caller: key, idempotencyKey };
+    const bind = (): Actor => actorOf(key, claimed);
+    // A dry run writes nothing, not even that.
+    const request: CommandRequest = { ...unbound, actor: dryRun === 'true' ? bind() : actorOnRecord(this.refusals, key, unbound, bind) };
     if (commandType === 'PublishEvent') return await this.publish(request, eventToPublish(request, asked, text), dryRun === 'true', reply);
     return dryRun === 'true' ? dryRunAnswerOf(await this.queryBus.execute(new DryRun(request))) : await this.execute(commandType, request, reply);
   }

@@ -7,11 +7,12 @@ import { type Clock, type Ids, isName, isRefusal, type Json, type JsonObject, ne
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { restActor } from '../access/rest-actor.ts';
 import { keyOf, siteOfRequest } from '../access/routes.ts';
+import { actorOnRecord } from '../audit/actor-on-record.ts';
 import type { RouteDoc } from '../http/describe.ts';
 import { ifMatch } from '../http/etag.ts';
 import { invalid, problemOf } from '../http/problem.ts';
 import { type RequestTrace, traceOf } from '../http/trace.ts';
-import { CLOCK, IDS } from '../parts.ts';
+import { CLOCK, IDS, Refusals } from '../parts.ts';
 import { governedCommands } from './commands.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 
@@ -62,6 +63,7 @@ export class RestCommands {
     private readonly commandBus: CommandBus,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(IDS) private readonly ids: Ids,
+    private readonly refusals: Refusals,
   ) {}
 
   /**
@@ -80,17 +82,17 @@ export class RestCommands {
   private requestOf(commandType: string, { site, key, trace, headers, ...change }: RestChange, { payload, approvalId: named }: Asked): CommandRequest {
     const approvalId = oneOf(change.approvalId, named);
     const expectedRevision = ifMatch(headers['if-match']);
-    return {
+    const request = {
       ...trace,
       commandType,
       site,
-      actor: restActor(key, headers),
       caller: key,
       idempotencyKey: idempotencyKey(headers['idempotency-key']) ?? newId('idk', this.clock.now(), this.ids),
       payload: Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined)) as JsonObject,
       ...(approvalId === undefined ? {} : { approvalId }),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
     };
+    return { ...request, actor: actorOnRecord(this.refusals, key, request, () => restActor(key, headers)) };
   }
 }
 
