@@ -69,7 +69,8 @@ function refusePoison(standings: readonly Standing[], names: readonly string[]):
   }
 }
 
-function cut(batch: EventBatch, upTo: Position | undefined): EventBatch {
+/** What of a batch stands up to a position. */
+export function cut(batch: EventBatch, upTo: Position | undefined): EventBatch {
   if (upTo === undefined || comparePositions(batch.position, upTo) <= 0) return batch;
   return { events: batch.events.filter((event) => comparePositions(event.position, upTo) <= 0), position: upTo, caughtUp: batch.caughtUp };
 }

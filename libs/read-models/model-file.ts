@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { transcriptTable } from '#deliveries';
 import { comparePositions, type Position, type Projection, type RecordedEvent, startOfLog } from '#kernel';
 import { isSqliteError } from './error-code.ts';
 import { makePrivate } from './private-file.ts';
 import { projections } from './projections.ts';
 import { dropHistory } from './retention.ts';
 import { RowCache } from './row-cache.ts';
-import { createTable, dropTable, selectInKeyOrder } from './sql.ts';
+import { createTable, dropTable, type Row, selectInKeyOrder } from './sql.ts';
 
 export interface Poison {
   readonly position: Position;
@@ -172,23 +173,28 @@ export class ModelFile {
     if (dropHistory(this.database, folding.projection.name, this.#horizonMs(day))) rows.clear();
   }
 
-  /** SHA-256 over the content of every table, in key order. */
-  digest(): Digest {
-    const whole = createHash('sha256');
-    const tables: Record<string, string> = {};
-    for (const table of projections.flatMap((projection) => projection.tables)) {
-      const hash = createHash('sha256');
-      for (const row of this.database.prepare(selectInKeyOrder(table)).iterate()) hash.update(`${JSON.stringify(row)}\n`);
-      const hex = hash.digest('hex');
-      tables[table.name] = hex;
-      whole.update(`${table.name} ${hex}\n`);
-    }
-    return { sha256: whole.digest('hex'), tables };
+  digest(transcriptsFromMs?: number): Digest {
+    return digestOf(this.database, transcriptsFromMs);
   }
 
   close(): void {
     this.database.close();
   }
+}
+
+/** SHA-256 over the content of every table, in key order; of transcripts only those recorded since. */
+export function digestOf(database: Database.Database, transcriptsFromMs = 0): Digest {
+  const whole = createHash('sha256');
+  const tables: Record<string, string> = {};
+  for (const table of projections.flatMap((projection) => projection.tables)) {
+    const hash = createHash('sha256');
+    const fromMs = table.name === transcriptTable.name ? transcriptsFromMs : 0;
+    for (const row of database.prepare<[], Row>(selectInKeyOrder(table)).iterate()) if (fromMs === 0 || Number(row['recordedAtMs']) >= fromMs) hash.update(`${JSON.stringify(row)}\n`);
+    const hex = hash.digest('hex');
+    tables[table.name] = hex;
+    whole.update(`${table.name} ${hex}\n`);
+  }
+  return { sha256: whole.digest('hex'), tables };
 }
 
 const isDay = (text: string | undefined): text is string => text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text);

@@ -88,6 +88,16 @@ export class Projector {
     return this.#standings;
   }
 
+  /** Everything up to here is folded by every projection that runs. */
+  get position(): Position {
+    return highest(this.#standings);
+  }
+
+  /** Does something while nothing is folded and the live file is not exchanged: it holds exactly what is up to the position. To be short. */
+  standingStill<T>(use: (position: Position) => Promise<T>): Promise<T> {
+    return this.#useAlone(() => use(this.position));
+  }
+
   statusOf(standing: Standing, rebuilding: boolean): ProjectionStatus {
     const { name, position, poison } = standing;
     const state = rebuilding || standing.outdated ? 'REBUILDING' : poison !== null ? 'STOPPED' : 'RUNNING';

@@ -12,6 +12,7 @@ import { Projector } from './projector.ts';
 import { projections } from './projections.ts';
 import type { Queries } from './queries/all.ts';
 import type { DeliveryList } from './queries/deliveries.ts';
+import { Replay } from './replay.ts';
 
 export interface ReadModelsOptions {
   /** The folder of `read-models.db`; made with mode 0700 when missing. */
@@ -64,6 +65,8 @@ export class ReadModels {
   /** The projections that are being built anew, and when that is over. */
   #rebuild: { readonly names: readonly string[]; readonly done: Promise<void> } | undefined;
 
+  #replay: Replay | undefined;
+
   constructor(options: ReadModelsOptions, projector: Projector, path: string, lock: { release(): void }) {
     this.#options = options;
     this.#projector = projector;
@@ -78,10 +81,10 @@ export class ReadModels {
     if (outdated.length > 0) void this.#buildBeside(outdated, `read-models-${schemaVersion}.db`, this.#closing.signal);
   }
 
-  /** Stops following; a rebuild under way is given up. */
+  /** Stops following; a rebuild or a replay under way is given up. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#rebuild?.done;
+    await Promise.all([this.#rebuild?.done, this.#replay?.end()]);
     await this.#projector.stop();
     this.#lock.release();
   }
@@ -156,6 +159,23 @@ export class ReadModels {
     return done;
   }
 
+  /**
+   * Folds the log from its start into a scratch file beside the live one, which is not disturbed, up to a position or to where the
+   * live one stands, and compares. `end` must be called, whatever came of it. Refuses `concurrent-modification` while another
+   * replay runs, and `projection-behind` while the live file is of another version of the program.
+   */
+  replay(to: Position | undefined): Replay | Refusal<'concurrent-modification' | 'projection-behind'> {
+    if (this.#replay !== undefined) return refuse('concurrent-modification', 'Another replay runs in this process; try again when it has ended.');
+    const outdated = this.#projector.standings.filter((standing) => standing.outdated).map(({ name }) => name);
+    if (outdated.length > 0) return refuse('projection-behind', `There is nothing to compare with yet: ${outdated.join(', ')} is being built for this version of the program.`);
+    const { store, clock, historyDays, dataDir } = this.#options;
+    const onEnd = (): void => {
+      this.#replay = undefined;
+    };
+    this.#replay = new Replay({ store, clock, projector: this.#projector, livePath: this.#path, path: join(dataDir, 'read-models-replay.db'), historyDays, to, onEnd });
+    return this.#replay;
+  }
+
   /** SHA-256 of every table's content, and of all together: equal for equal logs. */
   digest(): Promise<Digest> {
     return this.#projector.digest();
@@ -208,26 +228,6 @@ export class ReadModels {
     return found.filter((transcript) => transcript !== undefined);
   }
 
-  /** Every subscription with open deliveries, paused ones too. */
-  lanes(): Result<'lanes'> {
-    return this.#projector.ask('lanes');
-  }
-
-  /** A subscription's first open deliveries of a status (not cancelled; due or not) after a place. `due`, for SCHEDULED only: by time, then position; `log`: by position. */
-  openDeliveries(feed: Args<'openDeliveries'>): Result<'openDeliveries'> {
-    return this.#projector.ask('openDeliveries', feed);
-  }
-
-  /** How many deliveries are open, over all sites. */
-  queueDepth(): Result<'queueDepth'> {
-    return this.#projector.ask('queueDepth');
-  }
-
-  /** When the oldest open delivery was scheduled, over all sites, milliseconds since 1970 UTC; null when none is open. */
-  oldestUndeliveredAt(): Result<'oldestUndeliveredAt'> {
-    return this.#projector.ask('oldestUndeliveredAt');
-  }
-
   /** Recoveries of a site, newest first. A cursor of another list is refused with `validation-failed`. */
   listRecoveries(list: Args<'listRecoveries'>): Result<'listRecoveries'> {
     return this.#projector.ask('listRecoveries', list);
@@ -246,6 +246,26 @@ export class ReadModels {
   /** What was published in a stretch of time while a subscription was paused, and matched its pattern, in log order, as far as one look goes. */
   selectMissed(selection: Args<'selectMissed'>): Result<'selectMissed'> {
     return this.#projector.ask('selectMissed', selection);
+  }
+
+  /** Every subscription with open deliveries, paused ones too. */
+  lanes(): Result<'lanes'> {
+    return this.#projector.ask('lanes');
+  }
+
+  /** A subscription's first open deliveries of a status (not cancelled; due or not) after a place. `due`, for SCHEDULED only: by time, then position; `log`: by position. */
+  openDeliveries(feed: Args<'openDeliveries'>): Result<'openDeliveries'> {
+    return this.#projector.ask('openDeliveries', feed);
+  }
+
+  /** How many deliveries are open, over all sites. */
+  queueDepth(): Result<'queueDepth'> {
+    return this.#projector.ask('queueDepth');
+  }
+
+  /** When the oldest open delivery was scheduled, over all sites, milliseconds since 1970 UTC; null when none is open. */
+  oldestUndeliveredAt(): Result<'oldestUndeliveredAt'> {
+    return this.#projector.ask('oldestUndeliveredAt');
   }
 
   /** A published event, from its stream, so always current. */

@@ -16,6 +16,17 @@ const statements: Readonly<Record<string, readonly string[]>> = {
   transcripts: ['DELETE FROM transcripts WHERE deliveryId < @idBelow AND recordedAtMs < @horizonMs'],
 };
 
+const dayMs = 86_400_000;
+
+/**
+ * From when on the log surely still has its transcripts, milliseconds since 1970 UTC. What is older may be gone from the log by
+ * the clock, while the read model drops it with the first event of a later day: no replay can find it again.
+ */
+export function logKeepsFromMs(nowMs: number, latestDays: readonly string[], historyDays: number): number {
+  const latestMs = latestDays.flatMap((day) => Date.parse(day) || []).reduce((a, b) => Math.max(a, b), nowMs);
+  return Math.floor(latestMs / dayMs) * dayMs - historyDays * dayMs;
+}
+
 /** Drops what a projection keeps as history only and is older than the horizon. Answers whether it keeps any. */
 export function dropHistory(database: Database.Database, projection: string, horizonMs: number): boolean {
   const own = statements[projection];

@@ -1,9 +1,9 @@
 import { renameSync, rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import type Database from 'better-sqlite3';
+import Database from 'better-sqlite3';
 import type { Position, RecordedEvent } from '#kernel';
 import { codeOf } from './error-code.ts';
-import { copyWithout, type Digest, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
+import { copyWithout, type Digest, digestOf, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
 import { type Queries, queries } from './queries/all.ts';
 
 /** What the thread can be asked to do. Questions are answered one after the other, in the order they were asked. */
@@ -17,6 +17,10 @@ export interface Operations {
   apply(of: { readonly events: readonly RecordedEvent[]; readonly position: Position }): readonly Standing[];
   query(of: { readonly name: keyof Queries; readonly args: unknown }): unknown;
   digest(of: null): Digest;
+  /** Holds on to the live file as it is now, beside the file that is open. */
+  snapshot(of: { readonly livePath: string }): null;
+  /** The digests of the file that is open and, if wanted, of the snapshot, each without the transcripts from before. */
+  compare(of: { readonly transcriptsFromMs: number; readonly withSnapshot: boolean }): { readonly own: Digest; readonly live: Digest | null };
   /** Closes the file; with `takeOver` it is then put in the place of that one. */
   close(of: { readonly takeOver?: { readonly path: string; readonly livePath: string } }): null;
 }
@@ -30,6 +34,7 @@ export interface Question {
 export type Answer = { readonly seq: number; readonly value: unknown } | { readonly seq: number; readonly error: string };
 
 let file: ModelFile | undefined;
+let snapshot: Database.Database | undefined;
 
 const open = (): ModelFile => {
   if (file === undefined) throw new Error('no read models are open');
@@ -69,6 +74,16 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     return query(open().database, args);
   },
   digest: () => open().digest(),
+  snapshot({ livePath }: Parameters<Operations['snapshot']>[0]) {
+    snapshot = new Database(livePath, { readonly: true });
+    // A transaction sees the file as it was at its first read.
+    snapshot.exec('BEGIN; SELECT count(*) FROM checkpoints');
+    return null;
+  },
+  compare: ({ transcriptsFromMs, withSnapshot }: Parameters<Operations['compare']>[0]) => ({
+    own: open().digest(transcriptsFromMs),
+    live: withSnapshot && snapshot !== undefined ? digestOf(snapshot, transcriptsFromMs) : null,
+  }),
   close({ takeOver }: Parameters<Operations['close']>[0]) {
     file?.close();
     file = undefined;
