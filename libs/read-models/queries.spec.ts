@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, it, jest } from '@jest/globals';
-import { deliveryId, eventStream, isRefusal, type Refusal, type Site, streamOf } from '#kernel';
-import type { DueDelivery, Page, Place } from '#read-models';
+import { type DeliveryEvent, evolveDelivery, initialDelivery } from '#deliveries';
+import { deliveryId, type DomainEvent, eventStream, isLedgerEvent, isRefusal, type Refusal, type Site, type Stored, stored, streamOf } from '#kernel';
+import type { DeliveryView, DueDelivery, Page, Place } from '#read-models';
+import { evolveSubscription, initialSubscription, type SubscriptionEvent } from '#subscriptions';
 import { readModelsFixture } from '../../test/support/read-models.ts';
 import { ModelFile } from './model-file.ts';
-import { lanes, listDeliveries, openDeliveries } from './queries/deliveries.ts';
+import { deliveryView, lanes, listDeliveries, openDeliveries } from './queries/deliveries.ts';
 
 const site: Site = { tenant: 't', environment: 'production' };
 const incarnation = '00000000-0000-4000-8000-000000000001';
@@ -45,6 +47,15 @@ async function deliveries() {
   const dead = await open(4);
   await log.attempt(site, dead, 'DeadLettered');
   return { pending, scheduled, delivered, dead };
+}
+
+/** A delivery as a reader of the log alone sees it. */
+async function foldedDelivery(id: string): Promise<DeliveryView> {
+  const events = async <Event extends DomainEvent<string, object>>(stream: string): Promise<readonly Stored<Event>[]> => (await of().store.readStream(stream)).flatMap((event) => (isLedgerEvent(event) ? [] : [stored<Event>(event)]));
+  const state = (await events<DeliveryEvent>(streamOf('webhookdelivery', site, id))).reduce(evolveDelivery, initialDelivery);
+  const subscription = (await events<SubscriptionEvent>(streamOf('webhooksubscription', site, 'whs_1'))).reduce(evolveSubscription, initialSubscription);
+  if (state.status === 'NONE') throw new Error(`there is no delivery ${id}`);
+  return deliveryView({ id, state, subscription: subscription.status === 'NONE' ? null : subscription });
 }
 
 describe('the list of subscriptions', () => {
@@ -179,6 +190,32 @@ describe('the list of deliveries', () => {
     const models = await of().caughtUp(await of().started());
     expect(await models.delivery(site, pending)).toMatchObject({ status: 'CANCELLED' });
     expect(await models.lanes()).toEqual([]);
+  });
+
+  it('reads the same as each delivery folded from its stream, whatever became of its subscription', async () => {
+    const ids = Object.values(await deliveries());
+    const models = await of().caughtUp(await of().started());
+    const same = async (): Promise<readonly string[]> => {
+      await of().caughtUp(models);
+      const listed = items(await models.listDeliveries({ site, limit: 10 }));
+      const folded = await Promise.all(ids.map((id) => foldedDelivery(id)));
+      // When it was cancelled is not in the stream of a subscription that was restored or created again since.
+      const withoutTime = ({ updatedAt, ...view }: DeliveryView): object => (view.status === 'CANCELLED' ? view : { updatedAt, ...view });
+      expect(folded.map(withoutTime)).toEqual(listed.toReversed().map(withoutTime));
+      return folded.map(({ status }) => status);
+    };
+    expect(await same()).toEqual(['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED']);
+    await of().log.pass(1_000).subscription(site, 'whs_1', 'Deleted', { purgeAt: '2026-02-01T00:00:00.000Z' });
+    expect(await same()).toEqual(['CANCELLED', 'CANCELLED', 'DELIVERED', 'DEAD_LETTERED']);
+    expect(await foldedDelivery(ids[0] ?? '')).toEqual(await models.delivery(site, ids[0] ?? ''));
+    await of().log.subscription(site, 'whs_1', 'Restored');
+    await of().log.replay(site, ids[0] ?? '');
+    expect(await same()).toEqual(['PENDING', 'CANCELLED', 'DELIVERED', 'DEAD_LETTERED']);
+    await of().log.subscription(site, 'whs_1', 'Deleted', { purgeAt: '2026-02-01T00:00:00.000Z' });
+    await of().log.subscription(site, 'whs_1', 'Purged', { shreddedSecrets: [] });
+    expect((await foldedDelivery(ids[0] ?? '')).status).toBe('CANCELLED');
+    await of().log.create(site, 'whs_1');
+    expect((await foldedDelivery(ids[0] ?? '')).status).toBe('CANCELLED');
   });
 
   it('leads to the recorded requests and to their transcripts, which stay in the log', async () => {
