@@ -25,8 +25,8 @@ describe('a caller who names an actor that the key may not speak for', () => {
   });
 
   it('is put on record over REST too', async () => {
-    const answer = await shell.send('DELETE', '/api/webhooks/orders?siteId=acme', { key: bound, headers: { 'kf-actor': 'USER:kim' } });
-    expect([answer.status, shell.refused.map(({ request, refusal }) => [request.commandType, request.payload, request.actor, refusal.refused])]).toEqual([403, [['DeleteWebhookSubscription', pause, sam, 'actor-not-allowed']]]);
+    const answer = await shell.send('POST', '/api/webhooks?siteId=acme', { key: bound, headers: { 'kf-actor': 'USER:kim' }, body: { url: 'https://hooks.example.com/orders', events: 'version.*' } });
+    expect([answer.status, shell.refused.map(({ request, refusal }) => [request.commandType, request.actor, refusal.refused])]).toEqual([403, [['UpsertWebhookSubscription', sam, 'actor-not-allowed']]]);
   });
 
   it('writes nothing into a site that the key does not know, or where it lacks the right, and with a dry run', async () => {
@@ -34,7 +34,7 @@ describe('a caller who names an actor that the key may not speak for', () => {
     expect((await send('SetApprovalPolicy', { commandType: 'PauseWebhookSubscription', required: true })).status).toBe(403);
     expect((await send('PauseWebhookSubscription', pause, { query: '?dryRun=true' })).status).toBe(403);
     expect((await send('PauseWebhookSubscription', pause, { id: 'sam' })).status).toBe(200);
-    expect((await shell.send('DELETE', '/api/webhooks/orders?siteId=globex', { key: bound, headers: { 'kf-actor': 'USER:kim' } })).status).toBe(404);
+    expect((await shell.send('POST', '/api/webhooks?siteId=globex', { key: bound, headers: { 'kf-actor': 'USER:kim' }, body: { url: 'https://hooks.example.com/orders', events: 'version.*' } })).status).toBe(404);
     expect(shell.refused).toEqual([]);
   });
 });
