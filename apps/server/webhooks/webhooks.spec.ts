@@ -77,7 +77,7 @@ describe('POST /api/webhooks', () => {
     expect(headers).toMatchObject({ location: '/api/webhooks/orders?siteId=acme', etag: '"7"', 'idempotency-key': 'k1', 'cache-control': 'no-store' });
     expect(headers['idempotency-replayed']).toBeUndefined();
     expect(shell.commands).toMatchObject([{ commandType: 'UpsertWebhookSubscription', site, idempotencyKey: 'k1', actor: { type: 'USER', id: 'sam' } }]);
-    expect(shell.commands[0]?.payload).toEqual({ targetUrl: create.url, eventPattern: 'version.*,claim.**', description: 'Orders' });
+    expect(shell.commands[0]?.payload).toStrictEqual({ targetUrl: create.url, eventPattern: 'version.*,claim.**', description: 'Orders' });
     expect(body).toMatchObject({ commandId: expect.any(String), outcome: 'APPLIED', revision: 1, position: '10', secret: 'whsec_once' });
     expect(body['subscription']).toMatchObject({ id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: create.url, status: 'ACTIVE', health: { lastSuccessAt: null, consecutiveFailures: 0 }, revision: 7 });
   });
@@ -212,7 +212,7 @@ describe('a change of a subscription', () => {
 describe('PATCH /api/webhooks/{id}', () => {
   it('says of the subscription what the body says, and nothing else', async () => {
     await ask('PATCH', '/api/webhooks/orders', { body: { events: 'a.b', description: null } });
-    expect(shell.commands[0]?.payload).toEqual({ webhookSubscriptionId: 'orders', eventPattern: 'a.b', description: null });
+    expect(shell.commands[0]?.payload).toStrictEqual({ webhookSubscriptionId: 'orders', eventPattern: 'a.b', description: null });
   });
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
@@ -228,7 +228,7 @@ describe('POST /api/webhooks/{id}/rotate-secret', () => {
   it('answers the new secret once, and takes the window and the caller’s own secret', async () => {
     shell.answerCommand = (request) => ({ ...commandAnswer(request), secret: new Secret('whsec_once') });
     expect((await ask('POST', '/api/webhooks/orders/rotate-secret', { body: { graceSeconds: 0, signingSecretRef: 'file:orders' } })).body['secret']).toBe('whsec_once');
-    expect(shell.commands[0]?.payload).toEqual({ webhookSubscriptionId: 'orders', graceSeconds: 0, signingSecretRef: 'file:orders' });
+    expect(shell.commands[0]?.payload).toStrictEqual({ webhookSubscriptionId: 'orders', graceSeconds: 0, signingSecretRef: 'file:orders' });
   });
 
   it.each([{ graceSeconds: -1 }, { graceSeconds: 604_801 }, { graceSeconds: '60' }])('refuses %j', async (body) => expect(paths(await ask('POST', '/api/webhooks/orders/rotate-secret', { body }))).toEqual(['graceSeconds']));
@@ -245,7 +245,7 @@ describe('POST /api/webhooks/{id}/deliveries/{deliveryId}/retry', () => {
     expect(shell.commands).toMatchObject([{ commandType: 'ReplayWebhookDelivery', payload: { webhookDeliveryId: 'dlv_1', includeDelivered: true, resetAttempts: true } }]);
     expect([status, body['delivery'], body['outcome']]).toEqual([200, delivery, 'APPLIED']);
     await ask('POST', '/api/webhooks/orders/deliveries/dlv_1/retry');
-    expect(shell.commands[1]?.payload).toEqual({ webhookDeliveryId: 'dlv_1', includeDelivered: true });
+    expect(shell.commands[1]?.payload).toStrictEqual({ webhookDeliveryId: 'dlv_1', includeDelivered: true });
   });
 
   it.each(['/api/webhooks/other/deliveries/dlv_1/retry', '/api/webhooks/orders/deliveries/dlv_2/retry'])('%s is 404: there is no such delivery of it', async (path) => {
