@@ -64,7 +64,7 @@ _${tree.program}() {
     before="$word"
   done
   if [[ "$valued" == *" $before "* || "$before" == '=' || "$current" == '=' ]]; then
-    compopt -o default 2>/dev/null
+    [[ "$before" != *-file ]] || compopt -o default 2>/dev/null
     return
   fi
   case "$place" in
@@ -95,7 +95,7 @@ _${tree.program}() {
     before="$word"
   done
   if [[ "$valued" == *" $before "* ]]; then
-    _files
+    [[ "$before" != *-file ]] || _files
     return
   fi
   case "$place" in
@@ -132,7 +132,7 @@ ${tree.places.flatMap((place) => fishLines(tree, place)).join('\n')}
 
 const fishLines = ({ program }: Tree, { path, verbs, flags }: Place): readonly string[] => [
   ...verbs.map(({ text, about }) => `complete -c ${program} -n "__${program}_at '${path}'" -a ${text} -d ${fishWord(about)}`),
-  ...flags.map(({ text, about, takesValue }) => `complete -c ${program} -n "__${program}_at '${path}'" -l ${text.slice(2)}${takesValue ? ' -r -F' : ''} -d ${fishWord(about)}`),
+  ...flags.map(({ text, about, takesValue }) => `complete -c ${program} -n "__${program}_at '${path}'" -l ${text.slice(2)}${takesValue ? (text.endsWith('-file') ? ' -r -F' : ' -x') : ''} -d ${fishWord(about)}`),
 ];
 
 const scripts: Readonly<Record<Shell, (tree: Tree) => string>> = { bash, zsh, fish };

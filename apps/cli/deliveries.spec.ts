@@ -69,7 +69,7 @@ describe('kf webhook delivery get', () => {
     const out = await shown(transcript);
     expect(only()).toMatchObject({ method: 'GET', url: '/api/webhooks/whs_1/deliveries/dlv_1?siteId=acme' });
     expect(out.split('\n\n')[0]).toMatch(/^Status +SCHEDULED$/m);
-    expect(out.slice(out.indexOf('Attempt 1')).split('\n').map((line) => line.replaceAll(/ {2,}/g, '  '))).toEqual([
+    expect(out.slice(out.indexOf('Attempt 1')).split('\n').map((shownLine) => shownLine.replaceAll(/ {2,}/g, '  '))).toEqual([
       'Attempt 1',
       '> POST https://example.com/hook',
       '> content-type: application/json',

@@ -14,9 +14,9 @@ type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 export const paint = (look: Pick<Look, 'color'>, colour: Colour, text: string): string => (look.color ? styleText(colour, text, { validateStream: false }) : text);
 
 const colours: Readonly<Record<string, Colour>> = {
-  ACTIVE: 'green', APPROVED: 'green', CONSUMED: 'green', RUNNING: 'green', READY: 'green', NOT_READY: 'red',
-  PENDING: 'yellow', PAUSED: 'yellow', REBUILDING: 'yellow',
-  DENIED: 'red', REVOKED: 'red', INVALIDATED: 'red', EXPIRED: 'red', STOPPED: 'red', DELETED: 'red', WITHDRAWN: 'red',
+  ACTIVE: 'green', APPROVED: 'green', CONSUMED: 'green', RUNNING: 'green', READY: 'green', DELIVERED: 'green', FINISHED: 'green', NOT_READY: 'red',
+  PENDING: 'yellow', SCHEDULED: 'yellow', PAUSED: 'yellow', CANCELLED: 'yellow', REBUILDING: 'yellow',
+  DENIED: 'red', REVOKED: 'red', INVALIDATED: 'red', EXPIRED: 'red', STOPPED: 'red', DELETED: 'red', WITHDRAWN: 'red', DEAD_LETTERED: 'red',
 };
 
 /** Any value of an answer as text for a person: principals as TYPE:id, times local, lists with commas, nothing as a dash. */

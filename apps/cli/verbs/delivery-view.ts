@@ -36,17 +36,17 @@ function attemptText(transcript: JsonRecord, look: Look): string {
   const { next, why, nextAttemptAt } = isRecord(decision) ? decision : {};
   const then = `${show(look, next)}${why === undefined || why === null ? '' : `: ${show(look, why)}`}${nextAttemptAt === undefined || nextAttemptAt === null ? '' : `, next attempt ${show(look, nextAttemptAt)}`}`;
   const title = paint(look, 'bold', `Attempt ${textOf(transcript, 'attempt') ?? '?'}`);
-  return [title, transcriptText(transcript, look), sheet(look, [['Decided', then], ...factsOf(look, { subscriptionRevision, secretVersions: secretVersionIds })])].join('\n');
+  return `${title}\n${transcriptText(transcript, look, [['Decided', then], ...factsOf(look, { subscriptionRevision, secretVersions: secretVersionIds })])}`;
 }
 
-/** What was sent and what came back, as in `curl -v`, and when, how fast and from where. */
-export function transcriptText(transcript: JsonRecord, look: Look): string {
+/** What was sent and what came back, as in `curl -v`, and when, how fast, from where, and what more there is to say. */
+export function transcriptText(transcript: JsonRecord, look: Look, more: readonly (readonly [string, string])[] = []): string {
   const request = recordOf(transcript, 'request') ?? {};
   const response = recordOf(transcript, 'response');
   const { startedAt, remoteAddress } = transcript;
   const sent = message('> ', `${textOf(request, 'method') ?? ''} ${textOf(request, 'url') ?? ''}`, request, '(the body is no longer kept)');
   const received = response === undefined ? [`< ${paint(look, 'red', `no answer: ${textOf(transcript, 'error') ?? 'unknown'}`)}`] : answerText(response, look);
-  return [...sent, ...received, sheet(look, [...factsOf(look, { startedAt, remoteAddress }), ['Took', took(transcript)]])].join('\n');
+  return [...sent, ...received, sheet(look, [...factsOf(look, { startedAt, remoteAddress }), ['Took', took(transcript)], ...more])].join('\n');
 }
 
 function answerText(response: JsonRecord, look: Look): readonly string[] {

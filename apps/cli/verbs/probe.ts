@@ -6,14 +6,14 @@ import { Failed, UsageError } from '../io.ts';
 import { type JsonRecord, recordOf, textOf, writeJson } from '../json.ts';
 import type { View } from '../output.ts';
 import { actorHeaders, siteVerb } from '../site.ts';
-import { factsOf, sheet } from '../table.ts';
+import { factsOf } from '../table.ts';
 import { transcriptText } from './delivery-view.ts';
 
 const { onBehalfOf, actorType, actorId } = ownActorFlags;
 
 /** What came of a probe: the whole exchange. */
 export const probeView: View = {
-  table: (body, look) => `${transcriptText(recordOf(body, 'transcript') ?? {}, look)}\n${sheet(look, factsOf(look, { probe: body['probeId'], delivered: body['delivered'], signatureRefused: body['signatureRefused'] }))}`,
+  table: (body, look) => transcriptText(recordOf(body, 'transcript') ?? {}, look, factsOf(look, { probe: body['probeId'], delivered: body['delivered'], signatureRefused: body['signatureRefused'] })),
   essentials: (body) => [textOf(body, 'probeId') ?? ''],
 };
 
@@ -23,7 +23,7 @@ export function requireDelivered(answer: JsonRecord): void {
   const response = recordOf(transcript, 'response');
   if (answer['delivered'] === true) return;
   if (response === undefined) throw new Failed(`the receiver did not answer: ${textOf(transcript, 'error') ?? 'unknown'}`);
-  const said = `${textOf(response, 'status') ?? '?'} ${(textOf(response, 'body') ?? '').slice(0, 500)}`.trim();
+  const said = `${textOf(response, 'status') ?? '?'} ${(textOf(response, 'body') ?? '').slice(0, 500).replaceAll(/\s+/g, ' ')}`.trim();
   throw new Failed(answer['signatureRefused'] === true ? `the receiver refused the signature: it answered ${said}` : `the receiver did not take it: it answered ${said}`);
 }
 

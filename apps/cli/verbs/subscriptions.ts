@@ -103,7 +103,7 @@ async function confirmedRevision(session: SiteSession, id: string): Promise<numb
 const restore = operatorVerb({
   name: 'restore',
   summary: 'Bring back a deleted subscription, with its secret and as it was',
-  details: 'Possible for 30 days after it was deleted. Deliveries that the deletion cancelled stay cancelled: kf webhook recover schedules them anew.',
+  details: 'Possible for 30 days after it was deleted. Deliveries that the deletion cancelled stay cancelled: kf webhook recover with --status CANCELLED delivers them all the same.',
   examples: ['kf webhook restore <id> --site tnt_demo'],
   flags: { id: subscription, approvalId },
   ask: ({ id, approvalId: approval }) => ({ method: 'POST', path: `${webhookPath(id)}/restore`, commandType: 'RestoreWebhookSubscription', resourceId: id, approvalId: approval, body: { approvalId: approval } }),

@@ -19,13 +19,14 @@ export const test = commandVerb({
   summary: "Send one synthetic signed event to a subscription's own URL",
   details:
     'It goes to this subscription alone, whatever its pattern, signed as every delivery of it. Waits up to 10 seconds for the first attempt and shows it. ' +
-    'Exits 1 when the receiver did not take it (it is attempted again as any delivery), 0 also when it was not attempted in that time. With --quiet: the id of the subscription.',
+    'Exits 1 when the receiver did not take it (it is attempted again as any delivery), 0 also when it was not attempted in that time. With --quiet: the id of the delivery.',
   examples: ['kf webhook test --tenant tnt_demo --actor-type USER --actor-id usr_sam --webhook-subscription-id <id>', 'kf webhook test --tenant tnt_demo --actor-type USER --actor-id usr_sam --webhook-subscription-id <id> --event version.published'],
   flags: {
     webhookSubscriptionId: required('--webhook-subscription-id <id>', name, 'the subscription'),
     event: optional('--event <type>', eventType, 'the type of the event; webhook.test when omitted'),
   },
   ask: (payload) => ({ payload }),
+  essentials: ({ result }) => [textOf(result, 'deliveryId') ?? ''],
   after: async (session, { answer }, { webhookSubscriptionId }, common) => {
     const deliveryId = textOf(recordOf(answer.body, 'result'), 'deliveryId');
     if (deliveryId === undefined) return;
