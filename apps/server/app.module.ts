@@ -4,6 +4,8 @@ import { CqrsModule } from '@nestjs/cqrs';
 import { AccessGuard } from './access/routes.ts';
 import { AuditEventsController } from './audit/events.ts';
 import { RefusalsController } from './audit/refusals.ts';
+import { ExplanationsController } from './audit/explanations.ts';
+import { ReplayController } from './audit/replay.ts';
 import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
 import { GetPoliciesHandler, PoliciesController } from './approvals/policies.ts';
 import { commandHandlers } from './commands/commands.ts';
@@ -46,6 +48,8 @@ const apiControllers: readonly Type[] = [
   WebhooksController,
   AuditEventsController,
   RefusalsController,
+  ExplanationsController,
+  ReplayController,
   OpenApiController,
 ];
 

@@ -27,7 +27,7 @@ export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprova
 export type LogReader = Pick<EventStore, 'readAll' | 'readStream' | 'subscribe' | 'head'>;
 
 /** How far this process's read models are. */
-export type Projections = Pick<ReadModels, 'status' | 'onCommitted' | 'waitFor' | 'rebuild'>;
+export type Projections = Pick<ReadModels, 'status' | 'onCommitted' | 'waitFor' | 'rebuild' | 'replay'>;
 
 /** Takes commands through the pipeline. */
 export abstract class Commands {

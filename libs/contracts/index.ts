@@ -49,6 +49,7 @@ export {
   SubscriptionPayload,
   UpsertWebhookSubscriptionPayload,
 } from './commands.ts';
+export { ExplanationDto } from './explanations.ts';
 export { type Dto, Field, type FieldContext, Fields, Nested, NestedList } from './field.ts';
 export { type JsonOutline, MalformedJson, outlineJson, repeatedMembers, type Slice } from './json-text.ts';
 export { type JsonSchema } from './kinds.ts';
@@ -56,9 +57,9 @@ export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';
 export { ProbeAnswerDto, ProbePayload } from './probes.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
-export { exampleOf, schemaOf } from './schema.ts';
 export { RecoveryChangeDto, RecoveryDto, TestAnswerDto } from './recoveries.ts';
 export { recoverableStatuses, RecoverPayload, recoveryStatuses, TestPayload } from './recovery-commands.ts';
+export { exampleOf, schemaOf } from './schema.ts';
 export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
 export { CommandBody } from './requests.ts';
 export {

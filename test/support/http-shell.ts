@@ -2,7 +2,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RefusedRequest } from '#audit';
 import { keySecretBytes, keySha256, makeKeyText } from '#access';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
-import { type Refusal, Secret } from '#kernel';
+import { type Refusal, refuse, Secret } from '#kernel';
 import { type ApiKeyItem, type Committed, type ProjectionStatus, untriedHealth } from '#read-models';
 import { createMemoryEventStore } from '#event-store/memory';
 import { createLog, createMetrics } from '#telemetry';
@@ -105,6 +105,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       },
       waitFor: () => Promise.resolve('reached'),
       rebuild: () => ({ done: Promise.resolve() }),
+      replay: () => refuse('concurrent-modification', 'There is nothing to replay in this test.'),
     },
     reads: {
       apiKeyById: (keyId) => Promise.resolve(keys.get(keyId)),

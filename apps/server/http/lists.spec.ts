@@ -58,6 +58,7 @@ describe('waitFor', () => {
       status: () => [],
       onCommitted: () => () => undefined,
       rebuild: () => ({ done: Promise.resolve() }),
+      replay: () => refuse('concurrent-modification', 'Another replay runs.'),
       waitFor: (...asked) => {
         seen.push(asked);
         return Promise.resolve(waitFor);

@@ -78,6 +78,7 @@ describe('a rebuild', () => {
       status: () => [keys],
       onCommitted: () => () => undefined,
       waitFor: () => Promise.resolve('reached' as const),
+      replay: () => refuse('concurrent-modification', 'Another replay runs.'),
       rebuild: (name: string) => answers[rebuilt.push(name) - 1] ?? { done: Promise.resolve() },
     };
     await withShell({ projections }, async ({ send }) => {
