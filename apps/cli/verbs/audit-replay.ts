@@ -28,13 +28,13 @@ export const replay = siteVerb({
   name: 'replay',
   summary: 'Fold the log from its start, and compare what comes out with what is live',
   details:
-    'The server folds every event into a model of its own and prints its digest beside the one of the live read models. One replay at a time in a process. --to ends it at a position; its digest can be compared only with the one of another replay to there. ' +
+    'The server folds the whole log, of all sites, into a scratch model and prints its digest beside the one of the live read models. One replay at a time in a server process. --to ends it at a position; its digest can be compared with the one of another replay to there. ' +
     'A broken connection ends it: start it again. Needs the scope site:<site>:audit. Exit code 1 when the digests differ. JSON is one object a line, the last one the result. With --quiet: the digest.',
   examples: ['kf audit replay --site tnt_demo', 'kf audit replay --site tnt_demo --to 120000'],
   flags: { to: optional('--to <position>', position, 'the last position to fold; else the head of the log') },
   run: async (session, { to }) => {
     const answer = await lastOf(session, to);
-    if (answer['equal'] === false) throw new Failed('the digests differ');
+    if (answer['equal'] === false) throw new Failed('the digests differ. After a change of KF_HISTORY_DAYS they may, until the read models are made anew: kf projection rebuild');
   },
 });
 

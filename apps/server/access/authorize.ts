@@ -1,5 +1,5 @@
 import { bindActor, grants, knowsSite, onlySite, type Right } from '#access';
-import { type Actor, isRefusal, parseSite, type Site } from '#kernel';
+import { type Actor, formatSite, isRefusal, parseSite, type Site } from '#kernel';
 import { invalid, Problem, problemOf } from '../http/problem.ts';
 import type { AuthenticatedKey } from './authenticated-key.ts';
 
@@ -14,7 +14,7 @@ export function authorize(key: AuthenticatedKey, site: Site, needs: readonly Nee
   const passes = needs.some((need) => (need === 'admin' ? key.isAdmin : grants(key.scopes, site, need)));
   if (passes) return;
   if (!knowsSite(key.scopes, site)) throw noSuchThing();
-  throw new Problem('forbidden', `This API key lacks ${needs.map((need) => (need === 'admin' ? 'admin' : `:${need}`)).join(' or ')} for this site.`, { needs });
+  throw new Problem('forbidden', `This API key lacks the scope ${needs.map((need) => (need === 'admin' ? 'admin' : `site:${formatSite(site)}:${need}`)).join(' or ')}.`, { needs });
 }
 
 /** One answer for everything that does not exist, or not for this caller. */

@@ -36,7 +36,7 @@ export class Terminal {
       execFile('/bin/sh', ['-c', line], { cwd: this.home, env, timeout: timeoutMs, killSignal: 'SIGKILL' }, (error, out, err) => {
         const code = error === null ? 0 : error.code;
         if (typeof code !== 'number') reject(new Error(`${line}: it did not end\n${err}`, { cause: error }));
-        else resolve({ code, out, err, json: out.startsWith('{') && out.trimEnd().endsWith('}') ? (JSON.parse(out) as Body) : {} });
+        else resolve({ code, out, err, json: /^\{.*\}\n?$/.test(out) ? (JSON.parse(out) as Body) : {} });
       });
     });
   }
