@@ -1,5 +1,5 @@
 import { type GateableCommand, isOverdue, statusNow } from '#approvals';
-import { type Aggregates, type ApprovalUpkeep, commandDefinitions, createApprovalUpkeep, deliveryFold, loadApproval, loadPolicy, readClaim, subscriptionFold, type World } from '#command-pipeline';
+import { type Aggregates, approvalBounds, type ApprovalUpkeep, commandDefinitions, deliveryFold, loadApproval, loadPolicy, readClaim, subscriptionFold } from '#command-pipeline';
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { actorTypes, type Clock, isLedgerEvent, isName, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
@@ -7,14 +7,19 @@ import { readPublishedEvent } from '#publishing';
 import { deliveryView, type DeliveryView } from '#read-models';
 import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord, SubscriptionRecord } from './parts.ts';
 
+/** The log, and the time that its states are of. */
+export interface StateSource {
+  readonly store: Pick<EventStore, 'readStream' | 'head'>;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
 /** What the streams say, folded when it is asked for. */
-export function createCurrentState(world: World, aggregates: Aggregates): CurrentState {
-  const { store, clock } = world;
-  const upkeep = createApprovalUpkeep(world, aggregates);
+export function createCurrentState({ store, clock }: StateSource, aggregates: Aggregates): CurrentState {
+  const bounds = approvalBounds(aggregates);
   return {
     head: (): Promise<Position> => store.head(),
     // What comes out of a URL may be anything: text that is no id names nothing.
-    approval: async (site, approvalId) => (isName(approvalId) ? await approval(aggregates, upkeep, clock, site, approvalId) : undefined),
+    approval: async (site, approvalId) => (isName(approvalId) ? await approval(aggregates, bounds, clock, site, approvalId) : undefined),
     policy: (site, commandType) => policy(aggregates, site, commandType),
     command: async (site, commandId) => (isName(commandId) ? await command(store, site, commandId) : undefined),
     subscription: async (site, subscriptionId) => (isName(subscriptionId) ? await subscription(aggregates, site, subscriptionId) : undefined),
@@ -26,10 +31,10 @@ export function createCurrentState(world: World, aggregates: Aggregates): Curren
   };
 }
 
-async function approval(aggregates: Aggregates, upkeep: ApprovalUpkeep, clock: Clock, site: Site, approvalId: string): Promise<ApprovalRecord | undefined> {
+async function approval(aggregates: Aggregates, bounds: Pick<ApprovalUpkeep, 'boundNow'>, clock: StateSource['clock'], site: Site, approvalId: string): Promise<ApprovalRecord | undefined> {
   const { state, revision } = await loadApproval(aggregates, site, approvalId);
   if (state.status === 'NONE') return undefined;
-  const { usedBy, ...bound } = await upkeep.boundNow(site, approvalId, state.binding);
+  const { usedBy, ...bound } = await bounds.boundNow(site, approvalId, state.binding);
   const nowMs = clock.now();
   // The truth of a use stands with the resource; the approval's own stream says it a moment later.
   const used = usedBy !== null && state.usedBy === null;
@@ -57,7 +62,7 @@ async function policy(aggregates: Aggregates, site: Site, commandType: GateableC
 const categoryOf = new Map(commandDefinitions.map(({ type, category }) => [type, category]));
 
 /** The receipt of a command; undefined when nothing has come of it (or it is not known yet whether something has). */
-async function command(store: EventStore, site: Site, commandId: string): Promise<CommandRecord | undefined> {
+async function command(store: StateSource['store'], site: Site, commandId: string): Promise<CommandRecord | undefined> {
   const claim = await readClaim(store, streamOf('command', site, commandId));
   const category = claim === undefined ? undefined : categoryOf.get(claim.commandType);
   if (claim === undefined || category === undefined) return undefined;

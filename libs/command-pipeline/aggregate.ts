@@ -41,7 +41,7 @@ export interface Aggregates {
   load<State, Event extends DomainEvent<string, object>>(stream: string, fold: Fold<State, Event>): Promise<Loaded<State>>;
 }
 
-export function createAggregates(store: EventStore, capacity: number = defaultCapacity): Aggregates {
+export function createAggregates(store: Pick<EventStore, 'readStream'>, capacity: number = defaultCapacity): Aggregates {
   const entries = new Map<string, Entry>();
   let weight = 0;
 

@@ -14,12 +14,17 @@ export interface ApprovalUpkeep {
   fence(site: Site, approvalId: string, binding: ApprovalBinding, correlationId: string): Promise<void>;
 }
 
-/** Reads and writes streams, never a read model; rejects with the store's errors. */
-export const createApprovalUpkeep = (world: World, aggregates: Aggregates): ApprovalUpkeep => ({
+/** The half of it that only reads. */
+export const approvalBounds = (aggregates: Aggregates): Pick<ApprovalUpkeep, 'boundNow'> => ({
   boundNow: async (site, approvalId, binding) => {
     const { end, ...bound } = await boundNow(aggregates, gateableDefinition(binding.commandType), site, approvalId, binding);
     return { ...bound, usedBy: typeof end === 'object' ? end.usedBy : null, ended: end !== undefined };
   },
+});
+
+/** Reads and writes streams, never a read model; rejects with the store's errors. */
+export const createApprovalUpkeep = (world: World, aggregates: Aggregates): ApprovalUpkeep => ({
+  ...approvalBounds(aggregates),
   fence: async (site, approvalId, { commandType, resourceId }, correlationId) => {
     await fence(world, aggregates, gateableDefinition(commandType), { site, approvalId, resourceId }, correlationId);
   },

@@ -6,7 +6,7 @@ import { toEvents } from './identity.ts';
 /** What a key stands for, for ever. */
 export type Claim = Extract<LedgerEvent, { type: 'CommandClaimed' }>['data'];
 
-export async function readClaim(store: EventStore, stream: string): Promise<Claim | undefined> {
+export async function readClaim(store: Pick<EventStore, 'readStream'>, stream: string): Promise<Claim | undefined> {
   const [first] = await store.readStream(stream, 0, 1);
   if (first === undefined) return undefined;
   const event = stored<LedgerEvent>(first);

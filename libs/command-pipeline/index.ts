@@ -1,6 +1,6 @@
 export { type Aggregates, createAggregates, type Fold, type Loaded, type StoredReceipt } from './aggregate.ts';
 export { appendUntilKnown, type Appended } from './append.ts';
-export { type ApprovalUpkeep, createApprovalUpkeep } from './approval-upkeep.ts';
+export { approvalBounds, type ApprovalUpkeep, createApprovalUpkeep } from './approval-upkeep.ts';
 export { readClaim } from './claim.ts';
 export { deliveryFold } from './commands/deliveries.ts';
 export { commandDefinitions, gateableDefinition } from './commands/index.ts';
