@@ -81,8 +81,7 @@ complete -F _${tree.program} ${tree.program}
 
 const described = ({ text, about }: Word): string => shellWord(`${text}:${about.replaceAll(':', '\\:')}`);
 
-const zsh = (tree: Tree): string => `#compdef ${tree.program}
-# zsh completion of ${tree.program}: eval "$(${tree.program} completion zsh)"
+const zsh = (tree: Tree): string => `# zsh completion of ${tree.program}: eval "$(${tree.program} completion zsh)"
 _${tree.program}() {
   local place=${tree.program} before='' word valued=' ${tree.valued.join(' ')} '
   local -a verbs flags
@@ -107,6 +106,7 @@ ${indented(4, tree.places.map(({ path, verbs, flags }) => `('${path}') verbs=(${
     _describe 'verb' verbs
   fi
 }
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
 compdef _${tree.program} ${tree.program}
 `;
 
