@@ -90,7 +90,9 @@ describe('who acts on an operator verb', () => {
   });
 
   it('half named is exit code 2, and nothing is sent', async () => {
-    expect(await kf(words(`${update} --actor-type USER`), { server: api.url })).toMatchObject({ code: 2, err: expect.stringContaining('go together') });
+    for (const line of [update, 'webhook delete whs_1 --site acme', 'webhook probe --site acme --url https://example.com/ --event a.b', 'webhook cancel-recovery rec_1 --site acme']) {
+      expect(await kf(words(`${line} --actor-type USER`), { server: api.url, tty: { stdin: true, stderr: true } })).toMatchObject({ code: 2, err: expect.stringContaining('go together') });
+    }
     expect(api.requests).toHaveLength(0);
   });
 });
