@@ -73,7 +73,7 @@ export class ApprovedChangePayload {
 }
 
 export class RotateSecretPayload extends ApprovedChangePayload {
-  @Field(whole(0, limits.graceSeconds), { optional: true, example: 86_400, description: 'How long the old secret still signs beside the new one; a day when left out, seven at most.' })
+  @Field(whole(0, limits.graceSeconds), { optional: true, example: 86_400, description: 'How long the old secret still signs beside the new one; 86400, a day, when left out; at most 604800, a week; 0: not at all.' })
   readonly graceSeconds?: number;
 
   @Field(signingSecretRef, { optional: true, description: 'The new secret; `managed` (generated and shown once) when left out.' })

@@ -197,6 +197,8 @@ describe('without a key', () => {
 const routes: readonly (readonly [string, string])[] = [
   ['POST', upsertPath], ['GET', `/api/commands/ID?siteId=${demo}`], ['POST', publishPath], ['GET', `/api/events/ID?siteId=${demo}`],
   ['GET', `/api/webhooks/ID/deliveries?siteId=${demo}`], ['GET', `/api/webhooks/ID/deliveries/ID?siteId=${demo}`],
+  ['POST', `/api/webhooks?siteId=${demo}`], ['GET', `/api/webhooks?siteId=${demo}`], ['GET', `/api/webhooks/ID?siteId=${demo}`], ['PATCH', `/api/webhooks/ID?siteId=${demo}`], ['DELETE', `/api/webhooks/ID?siteId=${demo}`],
+  ['POST', `/api/webhooks/ID/restore?siteId=${demo}`], ['POST', `/api/webhooks/ID/rotate-secret?siteId=${demo}`], ['POST', `/api/webhooks/ID/deliveries/ID/retry?siteId=${demo}`], ['GET', `/api/deliveries?siteId=${demo}`],
   ['GET', `/api/approvals?siteId=${demo}`], ['GET', `/api/approvals/ID?siteId=${demo}`], ['GET', `/api/approval-policies?siteId=${demo}`], ['GET', `/api/approval-policies/PauseWebhookSubscription?siteId=${demo}`],
   ['GET', '/api/keys'], ['GET', '/api/whoami'], ['GET', '/api/status'], ['GET', '/api/projections'], ['POST', '/api/projections/deliveries/rebuild'],
 ].map(([method, path]) => [method ?? '', path ?? ''] as const);

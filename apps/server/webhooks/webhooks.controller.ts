@@ -150,7 +150,7 @@ export class WebhooksController {
     tag: 'Webhooks',
     operationId: 'rotateWebhookSecret',
     summary: 'Replace the signing secret; the old one signs beside it for a while',
-    description: `${onceOnly} Unless the site's policy says otherwise it needs an approval by another person: the refusal holds the body for \`POST /api/commands/RequestApproval\`; when it is granted, send this request again. For \`graceSeconds\` (a day when left out, at most ${limits.graceSeconds}: seven) deliveries carry both signatures.`,
+    description: `${onceOnly} Unless the site's policy says otherwise it needs an approval by another person: the refusal holds the body for \`POST /api/commands/RequestApproval\`; when it is granted, send this request again. For \`graceSeconds\` (86400, a day, when left out; at most ${limits.graceSeconds}, a week; 0: not at all) deliveries carry both signatures.`,
     body: refTo(RotateSecretPayload),
     bodyOptional: true,
     answer: SecretChangeDto,
