@@ -1,6 +1,7 @@
 import { type Approval, type ApprovalEvent, type ApprovalOutput, evolveApproval, initialApproval, overdueFacts } from '#approvals';
+import type { CommandAnswer } from '#command-pipeline';
 import { type ExpectedRevision, StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { type Cause, type CommandOutput, type CreateOutput, formatInstant, isLedgerEvent, isRefusal, type Metadata, outputId, type Site, stored, streamOf } from '#kernel';
+import { type Cause, type CommandOutput, type CreateOutput, formatInstant, isLedgerEvent, isRefusal, type Metadata, outputId, type Refusal, type Site, stored, streamOf } from '#kernel';
 import { TryAgain } from './endure.ts';
 import type { SagaOutput, SagaRunnerParts } from './port.ts';
 
@@ -22,7 +23,8 @@ const passing: ReadonlySet<string> = new Set(['store-unavailable', 'outcome-unkn
 export async function perform(parts: OutputParts, saga: string, output: SagaOutput): Promise<void> {
   switch (output.do) {
     case 'command':
-      return await command(parts, saga, output);
+      await send(parts, saga, output);
+      return;
     case 'create':
       return await create(parts, saga, output);
     case 'tombstone':
@@ -36,7 +38,8 @@ export async function perform(parts: OutputParts, saga: string, output: SagaOutp
   }
 }
 
-async function command({ execute }: OutputParts, saga: string, { key, site, commandType, payload, expectedRevision, settledBy, because }: CommandOutput): Promise<void> {
+/** Sends a saga's command. Answers what it came to, also where it was refused with one of the codes that settle it; throws as `perform`. */
+export async function send({ execute }: Pick<OutputParts, 'execute'>, saga: string, { key, site, commandType, payload, expectedRevision, settledBy, because }: CommandOutput): Promise<CommandAnswer | Refusal> {
   const answer = await execute({
     commandType,
     site,
@@ -47,7 +50,7 @@ async function command({ execute }: OutputParts, saga: string, { key, site, comm
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
     ...because,
   });
-  if (!isRefusal(answer) || settledBy.includes(answer.refused)) return;
+  if (!isRefusal(answer) || settledBy.includes(answer.refused)) return answer;
   if (passing.has(answer.refused)) throw new TryAgain(`${commandType}: ${answer.refused}`);
   throw new Refused(`${commandType} was refused: ${answer.refused}`);
 }
@@ -62,7 +65,8 @@ async function create({ store, clock }: OutputParts, saga: string, { key, site, 
   }
 }
 
-const envelope = (saga: string, { tenant, environment }: Site, { correlationId, causationId }: Cause, nowMs: number): Metadata => ({
+/** What stands beside every event that a saga writes. */
+export const envelope = (saga: string, { tenant, environment }: Site, { correlationId, causationId }: Cause, nowMs: number): Metadata => ({
   recordedat: formatInstant(nowMs),
   schemaversion: '1',
   tenant,

@@ -1,8 +1,8 @@
 import type { ApprovalOutput } from '#approvals';
-import type { ApprovalUpkeep, CommandPipeline } from '#command-pipeline';
+import type { Aggregates, ApprovalUpkeep, CommandPipeline } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Clock, CommandOutput, CreateOutput, Ids, Position, Saga, Site, TombstoneOutput } from '#kernel';
-import type { SubscriptionVersion } from '#read-models';
+import type { DeliverySelection, LogRange, Selected, Selection, SubscriptionVersion } from '#read-models';
 import type { SecretVault } from '#secret-vault';
 import type { ShredOutput } from '#subscriptions';
 
@@ -94,5 +94,30 @@ export interface FanOut {
   /** Takes nothing more, finishes the appends under way, writes the checkpoints. */
   stop(): Promise<void>;
   /** As one saga; `position`: every delivery of everything up to here is scheduled. */
+  status(): SagaStatus;
+}
+
+/** The read models from which a recovery selects. */
+export interface Selections {
+  /** Resolves when they have folded the log up to this position; rejects when the signal aborts. */
+  reached(position: Position, signal: AbortSignal): Promise<void>;
+  /** The part of a range of the log outside of which the site recorded nothing in a stretch of time. */
+  within(of: Pick<Selection, 'site' | 'sinceMs' | 'untilMs' | 'after' | 'through'>): Promise<LogRange>;
+  deliveries(selection: DeliverySelection): Promise<Selected<{ readonly deliveryId: string }>>;
+  /** Streams of published events. */
+  missed(selection: Selection): Promise<Selected<{ readonly stream: string }>>;
+}
+
+export interface RecoveriesParts extends FollowerParts {
+  readonly aggregates: Aggregates;
+  readonly execute: CommandPipeline['execute'];
+  readonly selections: Selections;
+}
+
+export interface Recoveries {
+  start(): void;
+  /** Takes nothing more, finishes what is being sent, writes the checkpoint. The jobs go on at the next start. */
+  stop(): Promise<void>;
+  /** As one saga; `open`: jobs that are not over. */
   status(): SagaStatus;
 }
