@@ -48,6 +48,7 @@ beforeAll(async () => {
       listApiKeys: () => Promise.resolve(emptyPage),
       listApprovals: () => Promise.resolve(emptyPage),
       listSubscriptions: page,
+      listRecoveries: page,
       subscriptionHealth: () => (healthFails ? Promise.reject(new Error('no read model in this test')) : Promise.resolve({ ...untriedHealth, consecutiveFailures: 3 })),
       listDeliveries: page,
       delivery: () => Promise.resolve(undefined),
@@ -234,8 +235,10 @@ describe('POST /api/webhooks/{id}/rotate-secret', () => {
   it.each([{ graceSeconds: -1 }, { graceSeconds: 604_801 }, { graceSeconds: '60' }])('refuses %j', async (body) => expect(paths(await ask('POST', '/api/webhooks/orders/rotate-secret', { body }))).toEqual(['graceSeconds']));
 
   it('refused for want of an approval carries the request for one as it came', async () => {
-    shell.answerCommand = () => refuse('approval-required', 'no', { approvalRequest: { tenant: 'acme' }, candidates: [], unmet: [{ code: 'approval-required' }] });
-    expect(await ask('POST', '/api/webhooks/orders/rotate-secret')).toMatchObject({ status: 403, body: { approvalRequest: { tenant: 'acme' }, candidates: [], unmet: [{ code: 'approval-required' }] } });
+    const approvalRequest = { tenant: 'acme', environment: 'production', actor: { type: 'USER', id: 'sam' }, payload: { commandType: 'RotateWebhookSubscriptionSecret', resourceId: 'orders', expiresOn: '2026-11-03T14:00:00Z' } };
+    const members = { approvalRequest, candidates: [], unmet: [{ code: 'approval-required', detail: 'It needs one.' }] };
+    shell.answerCommand = () => refuse('approval-required', 'no', members);
+    expect(await ask('POST', '/api/webhooks/orders/rotate-secret')).toMatchObject({ status: 403, body: members });
   });
 });
 
