@@ -30,7 +30,9 @@ import { StatusController } from './operations/status.ts';
 import { ProbeController } from './webhooks/probe.ts';
 import { GetSubscriptionHandler, GetSubscriptionHealthHandler, ListSubscriptionsHandler } from './webhooks/subscriptions.ts';
 import { WebhooksController } from './webhooks/webhooks.controller.ts';
+import { GetRecoveryHandler, ListRecoveriesHandler, RecoverController, RecoveriesController } from './webhooks/recoveries.ts';
 
+import { TestSubscriptionController } from './webhooks/test-subscription.ts';
 const apiControllers: readonly Type[] = [
   CommandsController,
   GetCommandController,
@@ -48,6 +50,9 @@ const apiControllers: readonly Type[] = [
   WebhooksController,
   AuditEventsController,
   RefusalsController,
+  RecoverController,
+  RecoveriesController,
+  TestSubscriptionController,
   ExplanationsController,
   ReplayController,
   OpenApiController,
@@ -77,6 +82,8 @@ const handlers: readonly Provider[] = [
 
 @Module({})
 export class AppModule {
+  ListRecoveriesHandler,
+  GetRecoveryHandler,
   /** The routes of the roles on the parts they need. A process without the role `api` still tells how it is. */
   static on(parts: readonly Provider[], roles: readonly string[]): DynamicModule {
     return {

@@ -2,14 +2,14 @@ import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig } from '#config';
-import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth } from '#deliveries';
+import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, type Send } from '#dispatching';
 import type { EventStore } from '#event-store';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
-import { type AnySaga, createFanOut, createSagaRunner, type FanOut, type SagaRunner } from '#sagas';
+import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaRunner } from '#sagas';
 import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
@@ -22,11 +22,12 @@ import { createProbing } from './webhooks/probing.ts';
 
 /**
  * Who reacts to what, in one place. Read models: `projections` in the read-models lib, which folds them in a thread of
- * its own. Deliveries: the fan-out. Everything else that happens because something happened:
+ * its own. Deliveries: the fan-out, and recoveries. Everything else that happens because something happened:
  */
 const sagasOf = (config: ServerConfig): readonly AnySaga[] => [
   approvalHousekeeping,
   subscriptionHealth(),
+  subscriptionTests,
   subscriptionLifecycle({ historyDays: config.historyDays, transcriptPartitions: 1 }),
   operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements }),
 ] as readonly AnySaga[];
@@ -233,21 +234,23 @@ const untilCaughtUpMs = 24 * 60 * 60 * 1_000;
 
 function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatcher: Dispatcher | undefined): Roles {
   const { outside, store, readModels } = parts;
-  const [runner, fanOut] = outside.config.roles.includes('sagas') ? sagaRolesOf(parts, world, pipeline) : [undefined, undefined];
+  const [runner, fanOut, recoveries] = outside.config.roles.includes('sagas') ? sagaRolesOf(parts, world, pipeline) : [];
   let dispatching: 'starting' | 'running' | 'stopped' = 'starting';
   return {
     start: () => {
       runner?.start();
       fanOut?.start();
+      recoveries?.start();
       void startDispatcher().catch((error: unknown) => outside.onFatal(error instanceof Error ? error : new Error(String(error))));
     },
     stop: async () => {
       dispatching = 'stopped';
-      await Promise.all([runner?.stop(), fanOut?.stop(), dispatcher?.stop({ graceMs: dispatchGraceMs })]);
+      await Promise.all([runner?.stop(), fanOut?.stop(), recoveries?.stop(), dispatcher?.stop({ graceMs: dispatchGraceMs })]);
     },
     fanOut: () => fanOut?.status(),
     troubles: () => {
-      const stopped = [...(runner?.status() ?? []), ...(fanOut === undefined ? [] : [fanOut.status()])].filter(({ state }) => state === 'STOPPED');
+      const statuses = [...(runner?.status() ?? []), fanOut?.status(), recoveries?.status()].filter((status) => status !== undefined);
+      const stopped = statuses.filter(({ state }) => state === 'STOPPED');
       return [...stopped.map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`), ...(dispatcher !== undefined && dispatching !== 'running' ? [`the dispatcher is ${dispatching}`] : [])];
     },
   };
@@ -261,7 +264,7 @@ function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatch
   }
 }
 
-function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): readonly [SagaRunner, FanOut] {
+function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): readonly [SagaRunner, FanOut, Recoveries] {
   const { clock, ids, log, config } = outside;
   const follower = { store, clock, ids, onAlarm: (alarm: object) => log.error(alarm, 'alarm') };
   const approvals = createApprovalUpkeep(world, aggregates);
@@ -269,7 +272,16 @@ function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, w
     reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),
     overlapping: (site: Parameters<ReadModels['subscriptionVersions']>[0], after: string, through: string) => readModels.subscriptionVersions(site, { overlapping: [after, through] }),
   };
-  return [createSagaRunner({ ...follower, sagas: sagasOf(config), execute: (request) => pipeline.execute(request), vault, approvals }), createFanOut({ ...follower, versions })];
+  const selections: RecoveriesParts['selections'] = {
+    reached: async (position, signal) => {
+      await Promise.all(['deliveries', 'events', 'subscriptions'].map((name) => readModels.reached(name, position, signal)));
+    },
+    within: (of) => readModels.recordedWithin(of),
+    deliveries: (selection) => readModels.selectDeliveries(selection),
+    missed: (selection) => readModels.selectMissed(selection),
+  };
+  const execute: CommandPipeline['execute'] = (request) => pipeline.execute(request);
+  return [createSagaRunner({ ...follower, sagas: sagasOf(config), execute, vault, approvals }), createFanOut({ ...follower, versions }), createRecoveries({ ...follower, aggregates, execute, selections })];
 }
 
 /** What is refused is recorded behind the answer; what still waits at the stop, before the log is closed. */

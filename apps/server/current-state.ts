@@ -1,10 +1,10 @@
 import { type GateableCommand, isOverdue, statusNow } from '#approvals';
-import { type Aggregates, approvalBounds, type ApprovalUpkeep, commandDefinitions, deliveryFold, loadApproval, loadPolicy, readClaim, subscriptionFold } from '#command-pipeline';
+import { type Aggregates, approvalBounds, type ApprovalUpkeep, commandDefinitions, deliveryFold, loadApproval, loadPolicy, readClaim, recoveryFold, subscriptionFold } from '#command-pipeline';
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { actorTypes, type Clock, isLedgerEvent, isName, type LedgerEvent, type Position, type Principal, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
-import { deliveryView, type DeliveryView } from '#read-models';
+import { deliveryView, type DeliveryView, recoveryView, type RecoveryView } from '#read-models';
 import type { ApprovalRecord, CommandRecord, CurrentState, PolicyRecord, SubscriptionRecord } from './parts.ts';
 
 /** The log, and the time that its states are of. */
@@ -24,6 +24,7 @@ export function createCurrentState({ store, clock }: StateSource, aggregates: Ag
     command: async (site, commandId) => (isName(commandId) ? await command(store, site, commandId) : undefined),
     subscription: async (site, subscriptionId) => (isName(subscriptionId) ? await subscription(aggregates, site, subscriptionId) : undefined),
     delivery: async (site, deliveryId) => (isName(deliveryId) ? await delivery(aggregates, site, deliveryId) : undefined),
+    recovery: async (site, recoveryId) => (isName(recoveryId) ? await recovery(aggregates, site, recoveryId) : undefined),
     async wireBody(eventStream) {
       const [event] = await store.readStream(eventStream, 0, 1);
       return event === undefined ? null : wireBody(readPublishedEvent(event));
@@ -52,6 +53,11 @@ async function delivery(aggregates: Aggregates, site: Site, id: string): Promise
   if (state.status === 'NONE') return undefined;
   const found = await subscription(aggregates, site, state.subscriptionId);
   return deliveryView({ id, state, subscription: found?.state ?? null });
+}
+
+async function recovery(aggregates: Aggregates, site: Site, id: string): Promise<RecoveryView | undefined> {
+  const { state } = await aggregates.load(streamOf('recovery', site, id), recoveryFold);
+  return state.status === 'NONE' ? undefined : recoveryView(site, id, state);
 }
 
 async function policy(aggregates: Aggregates, site: Site, commandType: GateableCommand): Promise<PolicyRecord> {

@@ -3,7 +3,7 @@ import type { RefusedRequest } from '#audit';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Position, Principal, Refusal, Secret, Site } from '#kernel';
-import type { ApprovalItem, DeliveryView, Page, ReadModels, RefusalItem, RefusalList } from '#read-models';
+import type { ApprovalItem, DeliveryView, Page, ReadModels, RecoveryView, RefusalItem, RefusalList } from '#read-models';
 import type { SubscriptionState } from '#subscriptions';
 import type { SagaStatus } from '#sagas';
 import type { AttemptTranscript } from '#webhook-sender';
@@ -21,7 +21,7 @@ export const PROJECTIONS = Symbol('Projections');
 export const LOG_READER = Symbol('LogReader');
 
 /** Lists and look-ups in the read models. */
-export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listSubscriptions' | 'subscriptionHealth' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
+export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listSubscriptions' | 'subscriptionHealth' | 'listRecoveries' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event' | 'subscriptionVersions' | 'signedAttempts' | 'publishedIds'>;
 
 /** The log itself, for those who read or follow it: it can't be written through this. */
 export type LogReader = Pick<EventStore, 'readAll' | 'readStream' | 'subscribe' | 'head'>;
@@ -104,6 +104,7 @@ export abstract class CurrentState {
   /** A subscription, deleted or not; undefined when there is none of this id (any more). */
   abstract subscription(site: Site, subscriptionId: string): Promise<SubscriptionRecord | undefined>;
   abstract delivery(site: Site, deliveryId: string): Promise<DeliveryView | undefined>;
+  abstract recovery(site: Site, recoveryId: string): Promise<RecoveryView | undefined>;
   /** What every attempt to deliver the event of a stream sends; null when the event is gone. */
   abstract wireBody(eventStream: string): Promise<string | null>;
 }

@@ -113,6 +113,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       listApprovals: () => emptyPage,
       listSubscriptions: () => emptyPage,
       subscriptionHealth: () => Promise.resolve(untriedHealth),
+      listRecoveries: () => emptyPage,
       listDeliveries: () => emptyPage,
       delivery: () => Promise.resolve(undefined),
       transcripts: () => Promise.resolve([]),
@@ -131,6 +132,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
     },
     facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0), fanOut: () => undefined },
     ...overrides,
+      recovery: () => Promise.resolve(undefined),
   };
 
   const shell: Shell = {

@@ -51,6 +51,9 @@ export const restChange = {
   ],
 } as const satisfies Partial<RouteDoc>;
 
+/** Of a route whose command makes something of its own: there is no revision yet that it could depend on. */
+export const restCreate = { ...restChange, headers: ['Idempotency-Key', 'Kf-Actor', 'Kf-On-Behalf-Of'], problems: restChange.problems.filter((slug) => slug !== 'precondition-failed') } as const satisfies Partial<RouteDoc>;
+
 /** Of a route whose command a policy may gate. */
 export const gateProblems = [
   'approval-required', 'approval-pending', 'approval-expired', 'approval-denied', 'approval-withdrawn', 'approval-revoked', 'approval-invalidated', 'approval-already-used', 'approval-binding-mismatch',

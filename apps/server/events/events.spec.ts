@@ -139,6 +139,7 @@ describe('GET /api/events/{eventId}', () => {
         listApiKeys: () => Promise.resolve({ items: [], nextCursor: null }),
         listApprovals: () => Promise.resolve({ items: [], nextCursor: null }),
         listSubscriptions: () => Promise.resolve({ items: [], nextCursor: null }),
+        listRecoveries: () => Promise.resolve({ items: [], nextCursor: null }),
         subscriptionHealth: () => Promise.resolve(untriedHealth),
         listDeliveries: () => Promise.resolve({ items: [], nextCursor: null }),
         delivery: () => Promise.resolve(undefined),

@@ -20,6 +20,7 @@ const reading = (listApprovals: Reads['listApprovals']): Reads => ({
   listApiKeys: () => Promise.resolve({ items: [], nextCursor: null }),
   listApprovals,
   listSubscriptions: () => Promise.resolve({ items: [], nextCursor: null }),
+  listRecoveries: () => Promise.resolve({ items: [], nextCursor: null }),
   subscriptionHealth: () => Promise.resolve(untriedHealth),
   listDeliveries: () => Promise.resolve({ items: [], nextCursor: null }),
   delivery: () => Promise.resolve(undefined),

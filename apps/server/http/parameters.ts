@@ -34,16 +34,18 @@ const parameters = {
   follow: { description: '`true`: answer an event stream that goes on with what is recorded, and has no end.', schema: { type: 'string', enum: ['true', 'false'] } },
   explainedEvent: { description: 'The published event.', required: true, schema: { type: 'string' }, example: 'evt-4711' },
   explainedSubscription: { description: 'The subscription, also one that was deleted or purged.', required: true, schema: { type: 'string' }, example: 'orders' },
+  ofSubscription: { description: 'Only of this subscription.', schema: { type: 'string' }, example: 'orders' },
   replayTo: { description: 'The last position to fold; where the live read models stand when left out.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
   asOf: { description: 'When: `revision:<n>`, `position:<p>` or `time:<RFC 3339>`; now when left out.', schema: { type: 'string' }, example: 'revision:2' },
   approvalStatus: { description: 'Only approvals of this status.', schema: { type: 'string', enum: ['PENDING', 'APPROVED', 'CONSUMED', 'DENIED', 'WITHDRAWN', 'REVOKED', 'INVALIDATED', 'EXPIRED'] } },
+  recoveryStatus: { description: 'Only recoveries of this status.', schema: { type: 'string', enum: ['RUNNING', 'FINISHED', 'CANCELLED'] } },
   deliveryStatus: { description: 'Only deliveries of this status.', schema: { type: 'string', enum: ['PENDING', 'SCHEDULED', 'DELIVERED', 'DEAD_LETTERED', 'CANCELLED'] } },
 } as const satisfies Record<string, Parameter>;
 
 type ParameterName = keyof typeof parameters;
 
 /** Parameters that mean another thing on some routes have another name here. */
-const wireNames: Readonly<Partial<Record<ParameterName, string>>> = { aboutApproval: 'approvalId', explainedEvent: 'eventId', explainedSubscription: 'webhookSubscriptionId', replayTo: 'to' };
+const wireNames: Readonly<Partial<Record<ParameterName, string>>> = { aboutApproval: 'approvalId', explainedEvent: 'eventId', explainedSubscription: 'webhookSubscriptionId', ofSubscription: 'webhookSubscriptionId', replayTo: 'to' };
 
 /** `status` means another thing on every list. */
 const wireName = (name: ParameterName): string => wireNames[name] ?? (name.endsWith('Status') ? 'status' : name);

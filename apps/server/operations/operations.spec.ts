@@ -45,7 +45,7 @@ describe('health', () => {
   });
 
   it('is not ready when the store does not answer within 2 s', async () => {
-    const never = { head: () => new Promise<string>(() => undefined), approval: () => Promise.resolve(undefined), policy: () => Promise.reject(new Error()), command: () => Promise.resolve(undefined), subscription: () => Promise.resolve(undefined), delivery: () => Promise.resolve(undefined), wireBody: () => Promise.resolve(null) };
+    const never = { head: () => new Promise<string>(() => undefined), approval: () => Promise.resolve(undefined), policy: () => Promise.reject(new Error()), command: () => Promise.resolve(undefined), subscription: () => Promise.resolve(undefined), delivery: () => Promise.resolve(undefined), recovery: () => Promise.resolve(undefined), wireBody: () => Promise.resolve(null) };
     await withShell({ current: never }, async (shell) => {
       const asked = ready(shell);
       for (let turn = 0; turn < 20; turn += 1) await shell.clock.advance(200);

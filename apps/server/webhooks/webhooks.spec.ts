@@ -29,6 +29,7 @@ const current: CurrentState = {
   command: () => Promise.resolve(undefined),
   subscription: (where, id) => Promise.resolve(where.tenant === 'acme' && id === 'orders' ? { state: orders, revision: 7 } : undefined),
   delivery: (_where, id) => Promise.resolve(id === 'dlv_1' ? delivery : undefined),
+  recovery: () => Promise.resolve(undefined),
   wireBody: () => Promise.resolve(null),
 };
 
