@@ -4,6 +4,7 @@ import { CqrsModule } from '@nestjs/cqrs';
 import { AccessGuard } from './access/routes.ts';
 import { AuditEventsController } from './audit/events.ts';
 import { RefusalsController } from './audit/refusals.ts';
+import { StatesController } from './audit/states.ts';
 import { ExplanationsController } from './audit/explanations.ts';
 import { ReplayController } from './audit/replay.ts';
 import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
@@ -50,6 +51,7 @@ const apiControllers: readonly Type[] = [
   WebhooksController,
   AuditEventsController,
   RefusalsController,
+  StatesController,
   RecoverController,
   RecoveriesController,
   TestSubscriptionController,

@@ -74,7 +74,7 @@ export class ApprovalsController {
   }
 }
 
-function approvalAnswer({ id, site, approval, status, overdue, revision }: ApprovalRecord): ApprovalDto {
+export function approvalAnswer({ id, site, approval, status, overdue, revision }: ApprovalRecord): ApprovalDto {
   const { binding, policy, payload, requester, onBehalfOf, chain, eligible, reason, dueOnMs, expiresOnMs, votes, usedBy, requestedAtMs } = approval;
   return {
     id,

@@ -53,4 +53,4 @@ export class PoliciesController {
   }
 }
 
-const policyAnswer = (site: Site, { commandType, policy, revision }: PolicyRecord): PolicyDto => ({ commandType, siteId: formatSite(site), ...policy, revision });
+export const policyAnswer = (site: Site, { commandType, policy, revision }: PolicyRecord): PolicyDto => ({ commandType, siteId: formatSite(site), ...policy, revision });

@@ -65,7 +65,7 @@ export class KeysController {
 
 const instantOrNull = (instantMs: number | null): string | null => (instantMs === null ? null : formatInstant(instantMs));
 
-function keyAnswer(record: ApiKeyItem, nowMs: number): KeyDto {
+export function keyAnswer(record: Omit<ApiKeyItem, 'keySha256' | 'createdBy' | 'revision'>, nowMs: number): KeyDto {
   const { id, site, name, scopes, actor, anyActor, defaultActor, owner, expiresOnMs, createdAtMs, revokedAtMs } = record;
   const expired = expiresOnMs !== null && nowMs >= expiresOnMs;
   const status = revokedAtMs !== null ? 'REVOKED' : expired ? 'EXPIRED' : 'ACTIVE';
