@@ -59,7 +59,7 @@ export const commandAnswer = (request: CommandRequest): CommandAnswer => ({
   revision: 1,
   position: '10',
   replayed: false,
-  result: { webhookSubscriptionId: 'orders' },
+  result: { webhookSubscriptionId: 'orders', ...(request.commandType === 'TestWebhookSubscription' ? { deliveryId: 'dlv_1', eventId: 'evt_1' } : {}) },
   secret: null,
 });
 
