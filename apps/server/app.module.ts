@@ -29,11 +29,11 @@ import { KeysController, ListKeysHandler } from './operations/keys.ts';
 import { ReadinessCheck } from './operations/readiness.ts';
 import { StatusController } from './operations/status.ts';
 import { ProbeController } from './webhooks/probe.ts';
-import { GetSubscriptionHandler, GetSubscriptionHealthHandler, ListSubscriptionsHandler } from './webhooks/subscriptions.ts';
-import { WebhooksController } from './webhooks/webhooks.controller.ts';
 import { GetRecoveryHandler, ListRecoveriesHandler, RecoverController, RecoveriesController } from './webhooks/recoveries.ts';
-
+import { GetSubscriptionHandler, GetSubscriptionHealthHandler, ListSubscriptionsHandler } from './webhooks/subscriptions.ts';
 import { TestSubscriptionController } from './webhooks/test-subscription.ts';
+import { WebhooksController } from './webhooks/webhooks.controller.ts';
+
 const apiControllers: readonly Type[] = [
   CommandsController,
   GetCommandController,
@@ -49,12 +49,12 @@ const apiControllers: readonly Type[] = [
   StatusController,
   ProbeController,
   WebhooksController,
-  AuditEventsController,
-  RefusalsController,
-  StatesController,
   RecoverController,
   RecoveriesController,
   TestSubscriptionController,
+  AuditEventsController,
+  RefusalsController,
+  StatesController,
   ExplanationsController,
   ReplayController,
   OpenApiController,
@@ -80,12 +80,12 @@ const handlers: readonly Provider[] = [
   GetApprovalHandler,
   GetPoliciesHandler,
   ListKeysHandler,
+  ListRecoveriesHandler,
+  GetRecoveryHandler,
 ];
 
 @Module({})
 export class AppModule {
-  ListRecoveriesHandler,
-  GetRecoveryHandler,
   /** The routes of the roles on the parts they need. A process without the role `api` still tells how it is. */
   static on(parts: readonly Provider[], roles: readonly string[]): DynamicModule {
     return {

@@ -128,11 +128,11 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       command: () => Promise.resolve(undefined),
       subscription: () => Promise.resolve(undefined),
       delivery: () => Promise.resolve(undefined),
+      recovery: () => Promise.resolve(undefined),
       wireBody: () => Promise.resolve(null),
     },
     facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0), fanOut: () => undefined },
     ...overrides,
-      recovery: () => Promise.resolve(undefined),
   };
 
   const shell: Shell = {
