@@ -92,7 +92,7 @@ describe('kf webhook test', () => {
   beforeEach(() => api.answers(route, { body: applied('TestWebhookSubscription', 'whs_1', { deliveryId: 'dlv_1', eventId: 'evt_1' }) }));
 
   it('is a command, and shows what the receiver answered', async () => {
-    api.answers(delivery, problem('not-found', 404), { body: { id: 'dlv_1', status: 'PENDING', transcripts: [] } }, attempted('DELIVERED', transcript));
+    api.answers(delivery, problem('not-found', 404), { body: { id: 'dlv_1', status: 'PENDING', transcripts: [] } }, attempted('PENDING', transcript), attempted('DELIVERED', transcript));
     const { code, out, err } = await kf(words(`${line} --event claim.filed`), { server: api.url });
     expect(code).toBe(0);
     expect(api.requests[0]).toMatchObject({ method: 'POST', url: '/api/commands/TestWebhookSubscription', body: { tenant: 'acme', environment: 'production', actor: { type: 'USER', id: 'sam' }, payload: { webhookSubscriptionId: 'whs_1', event: 'claim.filed' } } });
