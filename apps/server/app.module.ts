@@ -7,6 +7,7 @@ import { RefusalsController } from './audit/refusals.ts';
 import { StatesController } from './audit/states.ts';
 import { ExplanationsController } from './audit/explanations.ts';
 import { ReplayController } from './audit/replay.ts';
+import { StoriesController } from './audit/stories.ts';
 import { ApprovalsController, GetApprovalHandler, ListApprovalsHandler } from './approvals/approvals.ts';
 import { GetPoliciesHandler, PoliciesController } from './approvals/policies.ts';
 import { commandHandlers } from './commands/commands.ts';
@@ -57,6 +58,7 @@ const apiControllers: readonly Type[] = [
   StatesController,
   ExplanationsController,
   ReplayController,
+  StoriesController,
   OpenApiController,
 ];
 

@@ -76,3 +76,4 @@ export {
   SubscriptionHealthDto,
   UpdateWebhookPayload,
 } from './webhooks.ts';
+export { StoryDto } from './stories.ts';

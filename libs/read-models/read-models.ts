@@ -216,6 +216,16 @@ export class ReadModels {
     return this.#projector.ask('getAttempts', { site, id: deliveryId });
   }
 
+  /** Which recorded requests of a subscription's deliveries were signed with some versions of its secret: one look, the latest deliveries first. */
+  signedAttempts(of: Args<'signedAttempts'>): Result<'signedAttempts'> {
+    return this.#projector.ask('signedAttempts', of);
+  }
+
+  /** Ids of what a site published, the latest first, without operational events. */
+  publishedIds(of: Args<'publishedIds'>): Result<'publishedIds'> {
+    return this.#projector.ask('publishedIds', of);
+  }
+
   /** The transcripts of a delivery's requests that are still kept, by attempt. Their text is read from the log. */
   async transcripts(site: Site, deliveryId: string): Promise<readonly DeliveryTranscript[]> {
     const places = await this.#projector.ask('transcriptPlaces', { site, id: deliveryId });

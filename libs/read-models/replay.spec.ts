@@ -137,6 +137,14 @@ describe('a replay', () => {
     expect(await resultOf(models)).toMatchObject({ equal: true });
   });
 
+  it('is over when its result is there', async () => {
+    const models = await lived();
+    for await (const { kind } of begun(models).steps(new AbortController().signal)) {
+      expect(isRefusal(models.replay(undefined))).toBe(kind !== 'result');
+      expect(existsSync(scratch())).toBe(kind !== 'result');
+    }
+  });
+
   it('is refused while the live file is of another version of the program', async () => {
     await of().close(await lived());
     const file = new Database(join(of().dataDir, 'read-models.db'));

@@ -98,6 +98,8 @@ export class Replay {
     if (to === undefined) yield* this.#foldTo(livePosition);
     const isThere = await nothingBetween(store, this.#position, livePosition);
     const { own, live } = await this.#thread.ask('compare', { transcriptsFromMs: this.#transcriptsFromMs(), withSnapshot: isThere });
+    // Who has the result may ask for the next replay at once.
+    await this.end();
     yield { kind: 'result', position: this.#position, events: this.#events, digest: own.sha256, livePosition, liveDigest: live?.sha256 ?? null, equal: live === null ? null : live.sha256 === own.sha256 };
   }
 

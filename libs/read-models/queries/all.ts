@@ -4,6 +4,7 @@ import { getAttempts, getDelivery, lanes, listDeliveries, openDeliveries, queueD
 import { getCommand } from './receipts.ts';
 import { listRecoveries, recordedWithin, selectDeliveries, selectMissed } from './recoveries.ts';
 import { listRefusals } from './refusals.ts';
+import { publishedIds, signedAttempts } from './stories.ts';
 import { getSubscription, listSubscriptions, oldestUndeliveredAt, subscriptionHealth, subscriptionVersions } from './subscriptions.ts';
 
 /** Everything that can be asked of the read models, by name: asked on one thread, answered on another. */
@@ -27,10 +28,12 @@ export const queries = {
   openApprovalsBy,
   openDeliveries,
   ownersOf,
+  publishedIds,
   queueDepth,
   recordedWithin,
   selectDeliveries,
   selectMissed,
+  signedAttempts,
   subscriptionHealth,
   subscriptionVersions,
   transcriptPlaces,
