@@ -41,7 +41,7 @@ interface Case extends Typed {
 
 /** What helps, by the name of the case. */
 const advice: Readonly<Record<string, (of: Case) => readonly string[]>> = {
-  'approval-required': (of) => [...howToRequest(of), ...grantLines('Somebody else grants it, with an API key of their own:', undefined, of), ...again('When it is granted, the same command takes effect:', of)],
+  'approval-required': (of) => (recordOf(of.answer.problem, 'approvalRequest') === undefined ? [] : fromRequestToEffect(of)),
   'approval-pending': (of) => [...howToGrant(of), ...again('When it is granted, the same command takes effect:', of)],
   'approval-expired': (of) => [...howToRequest(of), ...again('When it is granted:', of)],
   'approval-denied': (of) => howToRequest(of),
@@ -56,6 +56,13 @@ const advice: Readonly<Record<string, (of: Case) => readonly string[]>> = {
   'precondition-failed': () => ['It changed since that revision: read it again, then decide with the new revision.'],
   'outcome-unknown': (of) => again(`It may or may not have taken effect. Repeating it with the same key is safe, and tells; ${after(of)}:`, of),
 };
+
+/** Without a template there is no approval to ask for: then what the server says is all there is. */
+const fromRequestToEffect = (of: Case): readonly string[] => [
+  ...howToRequest(of),
+  ...grantLines('Somebody else grants it, with an API key of their own:', undefined, of),
+  ...again('When it is granted, the same command takes effect:', of),
+];
 
 const after = ({ answer }: Case): string => (answer.retryAfter === undefined ? 'in a moment' : /^\d+$/.test(answer.retryAfter) ? `in ${answer.retryAfter} s` : `after ${answer.retryAfter}`);
 

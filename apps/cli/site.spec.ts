@@ -139,6 +139,13 @@ describe('a refused operator verb', () => {
     expect(err.indexOf('approval request')).toBeLessThan(err.indexOf('approval grant'));
   });
 
+  it('that no approval could allow suggests none', async () => {
+    api.answers('POST /api/webhooks/whs_1/recover', problem('approval-required', 403));
+    const { err } = await kf(words('webhook recover whs_1 --site acme --since 2h'), { server: api.url });
+    expect(err).toContain('Detail of approval-required.');
+    expect(err).not.toContain('kf approval');
+  });
+
   it('without a template names the command and the resource all the same', async () => {
     api.answers('DELETE /api/webhooks/whs_1', problem('approval-denied', 403));
     const { err } = await kf(words('webhook delete whs_1 --yes --site acme --idempotency-key k1'), { server: api.url });

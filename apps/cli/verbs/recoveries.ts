@@ -1,9 +1,9 @@
-import { formatSite, sleep } from '#kernel';
+import { formatInstant, formatSite, sleep } from '#kernel';
 import { type ActorValues, ownActorFlags, report, send } from '../command.ts';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
 import { manyOf, name, oneOf, pastMoment, wholeNumber } from '../forms.ts';
 import { NoAnswer, ProblemAnswer } from '../http.ts';
-import { Failed } from '../io.ts';
+import { Failed, UsageError } from '../io.ts';
 import { type JsonRecord, recordOf, textOf } from '../json.ts';
 import type { Output } from '../output.ts';
 import { type Column, listView, pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -46,7 +46,9 @@ const recover = operatorVerb({
   ask: ({ id, since, until, status, rate }, { io }) => {
     const now = io.clock.now();
     const wanted = [...new Set(status.flat())];
-    const body = { since: since(now), until: until?.(now), status: wanted.length === 0 ? undefined : wanted, ratePerSecond: rate };
+    const span = { since: since(now), until: until?.(now) };
+    if (Date.parse(span.since) >= Date.parse(span.until ?? formatInstant(now))) throw new UsageError([`--since: expected a time before --until (now when omitted), got ${span.since}`]);
+    const body = { ...span, status: wanted.length === 0 ? undefined : wanted, ratePerSecond: rate };
     return { method: 'POST', path: `${webhookPath(id)}/recover`, commandType: 'RecoverWebhookDeliveries', resourceId: id, body };
   },
   view: changeView('recovery', recoveryFacts),
