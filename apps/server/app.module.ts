@@ -18,6 +18,7 @@ import { RestCommands } from './commands/rest-commands.ts';
 import { DeliveriesController, GetDeliveryHandler, ListDeliveriesHandler } from './deliveries/deliveries.ts';
 import { GetDeliveryNowHandler, RetryDeliveryController } from './deliveries/retry-delivery.ts';
 import { ListSiteDeliveriesHandler, SiteDeliveriesController } from './deliveries/site-deliveries.ts';
+import { DocsController } from './docs/docs.controller.ts';
 import { GetEventController, GetEventHandler } from './events/get-event.ts';
 import { PublishController } from './events/publish.controller.ts';
 import { EventStreamController } from './events/stream.controller.ts';
@@ -60,6 +61,7 @@ const apiControllers: readonly Type[] = [
   ReplayController,
   StoriesController,
   OpenApiController,
+  DocsController,
 ];
 
 /** Every route there is. */

@@ -95,7 +95,7 @@ function nobodyCouldGrant({ eligible, chain, policy }: Command<'request'>): Refu
 /** Statuses in which a vote is closed, each with the refusal that says so. */
 function notPending(state: Approval, status: ApprovalStatus, id: string): Refusal | undefined {
   if (status === 'PENDING') return undefined;
-  return refuse('approval-not-pending', `Approval ${id} is ${status}; only a PENDING approval is decided.`, { status, ...(state.usedBy === null ? {} : { usedBy: state.usedBy }) });
+  return refuse('approval-not-pending', `Approval ${id} is ${status}; only a PENDING approval is decided.`, { approvalStatus: status, ...(state.usedBy === null ? {} : { usedBy: state.usedBy }) });
 }
 
 function mayNotVote(state: Approval, voter: Voter): Refusal | undefined {
@@ -147,7 +147,7 @@ function revoke(state: Approval, { id, nowMs, voter, bound, reason }: Command<'r
 const closed = (id: string, state: Approval, status: ApprovalStatus): Refusal =>
   status === 'CONSUMED'
     ? refuse('approval-already-used', `Approval ${id} was used by command ${state.usedBy ?? ''}.`, { commandId: state.usedBy })
-    : refuse('approval-not-pending', `Approval ${id} is ${status}.`, { status });
+    : refuse('approval-not-pending', `Approval ${id} is ${status}.`, { approvalStatus: status });
 
 /** What housekeeping finds true of an approval that no event says yet. */
 export function overdueFacts(state: ApprovalState, bound: BoundNow, nowMs: number): readonly ApprovalEvent[] {

@@ -2,6 +2,7 @@ import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
 import { eventId, eventType, flag, headers, instant, type JsonSchema, json, jsonObject, name, number, oneOf, position, resourceId, string, whole } from './kinds.ts';
 import { gateableCommands } from './commands.ts';
 import { PrincipalDto } from './principals.ts';
+import { ProblemDto, UnmetDto } from './problem-answers.ts';
 
 const words = string('text', {}, () => true);
 const dlv = { example: 'dlv_01jd4x8qk6m0v7h2w9y3z5a1bc' };
@@ -33,13 +34,6 @@ export class PlannedEventDto {
   readonly type!: string;
   @Field(jsonObject)
   readonly data!: object;
-}
-
-export class UnmetDto {
-  @Field(words, { description: 'The slug of the problem it would be.', example: 'approval-required' })
-  readonly code!: string;
-  @Field(words)
-  readonly detail!: string;
 }
 
 /** What a command would do. */
@@ -93,8 +87,8 @@ export class PublishedItemDto {
   readonly position!: string | null;
   @Field(flag, { optional: true, description: 'False where the event id was made here: sending it again publishes another event.' })
   readonly idempotent?: boolean;
-  @Field(jsonObject, { optional: true, description: 'Why it was refused: a problem document.' })
-  readonly problem?: object;
+  @Nested(() => ProblemDto, { optional: true, description: 'Why it was refused.' })
+  readonly problem?: ProblemDto;
 }
 
 export class PublishAnswerDto {
@@ -393,31 +387,6 @@ export class StatusDto {
   readonly openDeliveries!: number | null;
   @NestedList(() => ProjectionDto)
   readonly projections!: readonly ProjectionDto[];
-}
-
-export class FieldErrorDto {
-  @Field(words, { example: 'payload.targetUrl' })
-  readonly path!: string;
-  @Field(words, { example: 'must be an absolute http or https URL, at most 2048 characters' })
-  readonly message!: string;
-}
-
-/** How everything that is not a success is answered. RFC 9457. Cases add members of their own. */
-export class ProblemDto {
-  @Field(words, { example: 'https://countersign.dev/problems/validation-failed' })
-  readonly type!: string;
-  @Field(words)
-  readonly title!: string;
-  @Field(whole(400, 599))
-  readonly status!: number;
-  @Field(words)
-  readonly detail!: string;
-  @Field(words, { optional: true, description: 'The path of the request.' })
-  readonly instance?: string;
-  @Field(words, { optional: true, description: 'Finds the request in the log.' })
-  readonly correlationId?: string;
-  @NestedList(() => FieldErrorDto, { optional: true })
-  readonly errors?: readonly FieldErrorDto[];
 }
 
 export class HealthDto {

@@ -8,14 +8,12 @@ export {
   DryRunDto,
   EventDto,
   ExchangeDto,
-  FieldErrorDto,
   HealthDto,
   KeyDto,
   pageSchema,
   PlannedEventDto,
   PoisonDto,
   PolicyDto,
-  ProblemDto,
   ProjectionDto,
   PublishAnswerDto,
   PublishedItemDto,
@@ -26,7 +24,6 @@ export {
   StatusDto,
   TimingsDto,
   TranscriptDto,
-  UnmetDto,
   VoteDto,
   WhoAmIDto,
 } from './answers.ts';
@@ -56,6 +53,7 @@ export { type JsonSchema } from './kinds.ts';
 export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';
 export { ProbeAnswerDto, ProbePayload } from './probes.ts';
+export { FieldErrorDto, ProblemDto, UnmetDto } from './problem-answers.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
 export { RecoveryChangeDto, RecoveryDto, TestAnswerDto } from './recoveries.ts';
 export { recoverableStatuses, RecoverPayload, recoveryStatuses, TestPayload } from './recovery-commands.ts';

@@ -8,6 +8,7 @@ import { createMemoryEventStore } from '#event-store/memory';
 import { createLog, createMetrics } from '#telemetry';
 import { openRootKey } from '../../apps/server/access/root-key.ts';
 import { createHttpApp, type ShellParts } from '../../apps/server/http-server.ts';
+import { mustKeepContract } from './e2e/contract.ts';
 import { type SimulatedClock, simulatedClock } from './simulated-clock.ts';
 import { seededIds } from './seeded-ids.ts';
 
@@ -112,8 +113,8 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       listApiKeys: () => Promise.resolve({ items: [...keys.values()], nextCursor: null }),
       listApprovals: () => emptyPage,
       listSubscriptions: () => emptyPage,
-      subscriptionHealth: () => Promise.resolve(untriedHealth),
       listRecoveries: () => emptyPage,
+      subscriptionHealth: () => Promise.resolve(untriedHealth),
       listDeliveries: () => emptyPage,
       delivery: () => Promise.resolve(undefined),
       transcripts: () => Promise.resolve([]),
@@ -187,10 +188,13 @@ function addKey(keys: Map<string, ApiKeyItem>, random: Uint8Array, scopes: reado
 const bodyOf = (body: unknown): { payload?: string | Buffer } =>
   body === undefined ? {} : { payload: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body) };
 
+const textOf = (header: number | string | readonly string[] | undefined): string | undefined => (header === undefined ? undefined : String(header));
+
 async function send(app: NestFastifyApplication, method: string, url: string, { key = rootKeyText, headers = {}, body }: SendOptions): Promise<Sent> {
   const authorization = key === null ? {} : { authorization: `Bearer ${key}` };
   const contentType = body === undefined ? {} : { 'content-type': 'application/json' };
   const answer = await app.inject({ method: method as 'GET', url, headers: { ...authorization, ...contentType, ...headers }, ...bodyOf(body) });
+  mustKeepContract({ method, url, status: answer.statusCode, header: (name) => textOf(answer.headers[name]), text: answer.body });
   const isJson = String(answer.headers['content-type']).includes('json') && answer.body !== '';
   return { status: answer.statusCode, headers: answer.headers, text: answer.body, body: isJson ? (JSON.parse(answer.body) as Record<string, unknown>) : {} };
 }

@@ -14,8 +14,8 @@ export interface RouteDoc {
   readonly example?: unknown;
   /** Of a success; 200 when left out. */
   readonly status?: 201;
-  /** Of a success: a class, a schema, or a media type of its own. */
-  readonly answer: Dto | { readonly schema: JsonSchema } | { readonly mediaType: string };
+  /** Of a success: a class, a schema, or media types of its own. */
+  readonly answer: Dto | { readonly schema: JsonSchema } | { readonly mediaType: string | readonly string[] };
   /** The route can also answer `text/event-stream`: what its messages are, in words. */
   readonly stream?: string;
   /** Beside those that every route of its kind has. */

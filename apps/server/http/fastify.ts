@@ -10,7 +10,7 @@ import type { Authenticator } from '../access/authenticator.ts';
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import type { AllowedMethods } from './allow.ts';
 import { Problem, problemOf } from './problem.ts';
-import { type AnswerProblem, pathOf } from './problem-answer.ts';
+import { type AnswerProblem, pathOf, usualHeaders } from './problem-answer.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -83,7 +83,7 @@ function readJsonAsText(fastify: FastifyInstance): void {
 function identify(fastify: FastifyInstance, { clock, authenticator }: HttpParts): void {
   fastify.addHook('onRequest', async (request, reply) => {
     request.arrivedMs = clock.monotonicMs();
-    void reply.headers({ 'x-correlation-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    void reply.headers(usualHeaders(request.id));
     if (request.is404 || request.routeOptions.config.open === true) return;
     const found = await authenticator.authenticate(request.headers.authorization);
     if ('refused' in found) throw problemOf(found);

@@ -28,7 +28,7 @@ const raw = (text: string): Promise<string> =>
 const slugOf = (body: Readonly<Record<string, unknown>>): string => String(body['type']).replace('https://countersign.dev/problems/', '');
 
 describe('a path that is none', () => {
-  it.each(['/', '/api', '/api/nothing', '/api/webhooks', '/docs', '/api/events/e1/more', '/api/keys/', '//api/keys', '/api/webhooks/orders/deliveries/d/retry'])('%p is 404', async (path) => {
+  it.each(['/', '/api', '/api/nothing', '/api/recoveries/r/more', '/docs/nothing.js', '/docs/..%2fpackage.json', '/api/events/e1/more', '/api/keys/', '//api/keys', '/api/webhooks/orders/deliveries/d/more'])('%p is 404', async (path) => {
     const { status, headers, body } = await shell.send('GET', path);
     expect([status, slugOf(body), headers['content-type']]).toEqual([404, 'not-found', 'application/problem+json']);
   });
@@ -49,6 +49,8 @@ describe('a method that is not allowed', () => {
     ['PATCH', '/api/events/e1', 'GET, HEAD'],
     ['OPTIONS', '/api/commands/PublishEvent', 'GET, HEAD, POST'],
     ['POST', '/health/live', 'GET, HEAD'],
+    ['POST', '/docs', 'GET, HEAD'],
+    ['DELETE', '/docs/start.js', 'GET, HEAD'],
   ])('%s %s is 405 and says which are', async (method, path, allow) => {
     const { status, headers, body } = await shell.send(method, path);
     expect([status, slugOf(body), headers['allow']]).toEqual([405, 'method-not-allowed', allow]);

@@ -21,9 +21,12 @@ export const createAnswerProblem =
     const problem = knownProblem(error, request.method, path, allowed) ?? new Problem('internal-error', 'The request failed on our side. The correlation id finds it in the log.');
     if (problem.slug === 'internal-error') log.error({ correlationId: request.id, method: request.method, path, err: error }, 'request failed');
     const body = Buffer.from(JSON.stringify({ ...problemBody(problem), instance: path, correlationId: request.id }));
-    void reply.status(problem.status).headers({ ...headersOf(problem), 'content-type': 'application/problem+json', 'content-length': String(body.length) });
+    void reply.status(problem.status).headers({ ...usualHeaders(request.id), ...headersOf(problem), 'content-type': 'application/problem+json', 'content-length': String(body.length) });
     void (isStillSending(request.raw) ? reply.header('connection', 'close').send(Readable.from(answerThenDrain(body, request.raw, clock))) : reply.send(body));
   };
+
+/** What every answer has, also one to what no route was looked for. */
+export const usualHeaders = (correlationId: string): Record<string, string> => ({ 'x-correlation-id': correlationId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
 
 export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0] ?? '/';
 

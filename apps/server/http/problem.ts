@@ -1,4 +1,4 @@
-import { isProblemSlug, problems, type ProblemSlug, problemType } from '#contracts';
+import { isProblemSlug, type ProblemDto, problems, type ProblemSlug, problemType } from '#contracts';
 import type { Refusal } from '#kernel';
 
 /** Ends a request with a problem answer: how refusals leave the HTTP shell. */
@@ -29,7 +29,7 @@ export function problemOf({ refused, detail, members }: Refusal): Problem {
 export const invalid = (path: string, message: string): Problem => new Problem('validation-failed', `${path} ${message}.`, { errors: [{ path, message }] });
 
 /** Members of a problem document that do not depend on the request. RFC 9457, section 3.1. */
-export const problemBody = ({ slug, detail, members }: Problem): Record<string, unknown> => ({
+export const problemBody = ({ slug, detail, members }: Problem): Pick<ProblemDto, 'type' | 'title' | 'status' | 'detail'> => ({
   type: problemType(slug),
   title: problems[slug].title,
   status: problems[slug].status,

@@ -1,18 +1,25 @@
 import type { INestApplication, Type } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { ApiHeader, ApiOperation, ApiQuery, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { stringify } from 'yaml';
-import { type ProblemSlug, refTo } from '#contracts';
-import { type Access, readAccess } from '../access/routes.ts';
+import { readAccess } from '../access/routes.ts';
 import { describedBy, type RouteDoc } from '../http/describe.ts';
 import { parametersOf } from '../http/parameters.ts';
+import { bodiesAndAnswers, type DescribedRoute } from './bodies-and-answers.ts';
 import { commandPaths } from './command-paths.ts';
-import { exampleOfSchema, problemExamples } from './examples.ts';
-import { answerHeaders, jsonContent, problemResponses, successOf } from './responses.ts';
-import { schemas } from './schemas.ts';
+import { problemExamples } from './examples.ts';
+import { answerHeaders, problemResponsesOf } from './responses.ts';
+import { schemasOf } from './schemas.ts';
 import { needsText } from './words.ts';
 
 type Handler = () => unknown;
+
+/** A method of a controller that answers a route. */
+interface Route extends DescribedRoute {
+  readonly target: object;
+  readonly name: string;
+  readonly handler: Handler;
+}
 
 const about = `Webhooks where a change is commanded, approved, recorded and provable.
 
@@ -22,8 +29,8 @@ Risky commands wait for another person's approval. Errors are \`application/prob
 /** The OpenAPI 3.1 document of the running application, as YAML: made of its routes and of the class-validator metadata. */
 export function openApiYaml(app: INestApplication, controllers: readonly Type[], version: string): string {
   const reflector = app.get(Reflector);
-  const handlers = controllers.flatMap((controller) => [...handlersOf(controller)]);
-  for (const { target, name, handler } of handlers) annotate(reflector, target, name, handler);
+  const routes = controllers.flatMap((controller) => [...routesOf(controller, reflector)]);
+  for (const route of routes) annotate(reflector, route);
   const config = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Countersign')
@@ -33,52 +40,38 @@ export function openApiYaml(app: INestApplication, controllers: readonly Type[],
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'kf_<id>_<secret>', description: 'An API key.' }, 'apiKey')
     .build();
   const document = SwaggerModule.createDocument(app, config, { autoTagControllers: false });
-  document.paths = commandPaths(withBodyExamples(document.paths, handlers.map(({ handler }) => reflector.get<RouteDoc>(describedBy, handler))));
+  document.paths = commandPaths(bodiesAndAnswers(document.paths, routes));
   return stringify(sorted(document), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-/** Beside each body how one looks. */
-function withBodyExamples(paths: OpenAPIObject['paths'], docs: readonly RouteDoc[]): OpenAPIObject['paths'] {
-  for (const { operationId, body, example } of docs) {
-    const operation = Object.values(paths).flatMap((methods) => Object.values(methods) as Operation[]).find((one) => one.operationId === operationId);
-    if (body !== undefined && operation !== undefined) operation.requestBody = { ...operation.requestBody, content: { 'application/json': { schema: body, example: example ?? exampleOfSchema(body, schemas()) } } };
-  }
-  return paths;
-}
-
-interface Operation {
-  readonly operationId?: string;
-  requestBody?: object;
-}
-
 /** Paths in alphabetical order, so that the order of modules and files does not matter. */
-const sorted = ({ paths, openapi, info: { contact: _contact, ...info }, components }: OpenAPIObject): object => ({
-  openapi,
-  info,
-  components: { ...components, schemas: schemas(), headers: answerHeaders, examples: problemExamples() },
-  paths: Object.fromEntries(Object.entries(paths).sort(([a], [b]) => (a < b ? -1 : 1))),
-});
+const sorted = ({ paths, openapi, info: { contact: _contact, ...info }, components }: OpenAPIObject): object => {
+  const responses = problemResponsesOf(paths);
+  return {
+    openapi,
+    info,
+    components: { ...components, schemas: schemasOf({ paths, responses }), responses, headers: answerHeaders, examples: problemExamples() },
+    paths: Object.fromEntries(Object.entries(paths).sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+};
 
-function* handlersOf(controller: Type): Generator<{ target: object; name: string; handler: Handler }> {
+function* routesOf(controller: Type, reflector: Reflector): Generator<Route> {
   const target = controller.prototype as Record<string, unknown>;
   for (const name of Object.getOwnPropertyNames(target)) {
     const handler = target[name];
-    if (name !== 'constructor' && typeof handler === 'function' && Reflect.hasMetadata(describedBy, handler)) yield { target, name, handler: handler as Handler };
+    if (name === 'constructor' || typeof handler !== 'function' || !Reflect.hasMetadata(describedBy, handler)) continue;
+    const doc = reflector.get<RouteDoc>(describedBy, handler as Handler);
+    yield { target, name, handler: handler as Handler, doc, access: readAccess(reflector, handler as Handler), takes: parametersOf(reflector, handler as Handler).map((parameter) => parameter.name) };
   }
 }
 
-/** Turns what a route says of itself into the framework's own annotations. */
-function annotate(reflector: Reflector, target: object, name: string, handler: Handler): void {
-  const doc = reflector.get<RouteDoc>(describedBy, handler);
-  const access = readAccess(reflector, handler);
+/** Turns what a route says of itself into the framework's own annotations, as far as it has words for it. */
+function annotate(reflector: Reflector, { target, name, handler, doc, access }: Route): void {
   const { summary, operationId, tag, description, headers = [] } = doc;
   const decorators: MethodDecorator[] = [
     ApiOperation({ summary, operationId, tags: [tag], description: [description, needsText(access)].filter(Boolean).join('\n\n'), security: access?.to === 'everybody' ? [] : [{ apiKey: [] }] }),
-    ApiResponse({ status: doc.status ?? 200, ...(successOf(doc, contentOf(doc.answer)) as object) }),
-    ...Object.entries(problemResponses([...(doc.problems ?? []), ...usual(access)])).map(([status, response]) => ApiResponse({ status: Number(status), ...(response as object) })),
     ...parametersOf(reflector, handler).map(queryParameter),
     ...headers.map((header) => ApiHeader(headerDocs[header])),
-    ...bodyOf(doc),
   ];
   const descriptor = Object.getOwnPropertyDescriptor(target, name);
   if (descriptor === undefined) throw new TypeError(`${name} has no descriptor`);
@@ -88,8 +81,6 @@ function annotate(reflector: Reflector, target: object, name: string, handler: H
 const queryParameter = ({ schema, example, required, ...parameter }: ReturnType<typeof parametersOf>[number]): MethodDecorator =>
   ApiQuery({ ...parameter, required: required === true, schema: { ...schema, ...(example === undefined ? {} : { examples: [example] }) } as object });
 
-const bodyOf = ({ body, bodyOptional }: RouteDoc): MethodDecorator[] => (body === undefined ? [] : [ApiBody({ required: bodyOptional !== true, schema: body })]);
-
 const headerDocs = {
   'Idempotency-Key': { name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters, plain or as one quoted string.', schema: { type: 'string', minLength: 1, maxLength: 255 } },
   'If-Match': { name: 'If-Match', required: false, description: 'The `ETag` of what was looked at (or several, or `*`): when it is at another revision by now, nothing is changed and the answer is 412.', schema: { type: 'string' }, example: '"3"' },
@@ -97,23 +88,3 @@ const headerDocs = {
   'Kf-On-Behalf-Of': { name: 'Kf-On-Behalf-Of', required: false, description: '`TYPE:id, …`: who asked for it, nearest first.', schema: { type: 'string' } },
   'Last-Event-ID': { name: 'Last-Event-ID', required: false, description: 'The `id:` of the last message that was seen; wins over `from`.', schema: { type: 'string' }, example: '4711' },
 } as const;
-
-/** Problems that every route of a kind can have. */
-function usual(access: Access | undefined): readonly ProblemSlug[] {
-  switch (access?.to) {
-    case 'everybody':
-    case undefined:
-      return ['internal-error'];
-    case 'keys':
-      return ['unauthenticated', 'internal-error', 'store-unavailable'];
-    case 'administrators':
-      return ['validation-failed', 'unauthenticated', 'forbidden', 'internal-error', 'store-unavailable'];
-    case 'site':
-      return ['validation-failed', 'site-required', 'unauthenticated', 'forbidden', 'not-found', 'internal-error', 'store-unavailable'];
-  }
-}
-
-function contentOf(answer: RouteDoc['answer']): Readonly<Record<string, object>> {
-  if (typeof answer === 'function') return jsonContent(refTo(answer));
-  return 'schema' in answer ? jsonContent(answer.schema) : { [answer.mediaType]: { schema: { type: 'string' } } };
-}

@@ -1,17 +1,30 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { commandPayloads, problems } from '#contracts';
+import { problems } from '#contracts';
+import { checkAgainst, type Contract } from '../../../test/support/e2e/contract.ts';
 import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+import { routes } from '../../../test/support/routes.ts';
+
+interface Media {
+  readonly schema: object;
+  readonly example?: unknown;
+}
+
+interface Response {
+  readonly $ref?: string;
+  readonly description: string;
+  readonly content?: Readonly<Record<string, Media>>;
+}
 
 interface Operation {
   readonly operationId: string;
   readonly summary: string;
   readonly description?: string;
   readonly security: readonly object[];
-  readonly responses: Readonly<Record<string, { readonly description: string }>>;
+  readonly responses: Readonly<Record<string, Response>>;
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
-  readonly requestBody?: { readonly content: { readonly 'application/json': { readonly example?: unknown } } };
+  readonly requestBody?: { readonly content: { readonly 'application/json': Media } };
 }
 
 const root = new URL('../../../', import.meta.url);
@@ -19,7 +32,7 @@ const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8
 
 let shell: Shell;
 let text: string;
-let document: { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>; readonly components: { readonly schemas: Readonly<Record<string, object>> } };
+let document: { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>; readonly components: { readonly schemas: Readonly<Record<string, object>>; readonly responses: Readonly<Record<string, Response>>; readonly examples: Readonly<Record<string, { readonly value: object }>> } };
 
 beforeAll(async () => {
   shell = await startShell({ version });
@@ -30,20 +43,15 @@ afterAll(() => shell.close());
 
 const operations = (): [string, Operation][] => Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method.toUpperCase()} ${path}`, operation]));
 
+const answerOf = (response: Response | undefined): Response | undefined => (response?.$ref === undefined ? response : document.components.responses[response.$ref.split('/').at(-1) ?? '']);
+
 describe('the OpenAPI document', () => {
   it('is the committed openapi.yaml (write it again with: npm run openapi)', () => {
     expect(text).toBe(readFileSync(new URL('openapi.yaml', root), 'utf8'));
   });
 
   it('has every route of the contract, each command type as a path of its own', () => {
-    expect(operations().map(([route]) => route).sort()).toEqual(
-      [
-        ...Object.keys(commandPayloads).map((type) => `POST /api/commands/${type}`),
-        'GET /api/commands/{commandId}', 'POST /api/events', 'GET /api/events/{eventId}', 'GET /api/approvals', 'GET /api/approvals/{approvalId}', 'GET /api/approval-policies',
-        'GET /api/approval-policies/{commandType}', 'GET /api/keys', 'GET /api/whoami', 'GET /api/status', 'GET /api/projections', 'POST /api/projections/{name}/rebuild',
-        'GET /api/webhooks/{subscriptionId}/deliveries', 'GET /api/webhooks/{subscriptionId}/deliveries/{deliveryId}', 'GET /openapi.yaml', 'GET /metrics', 'GET /health/live', 'GET /health/ready',
-      ].sort(),
-    );
+    expect(operations().map(([route]) => route).sort()).toEqual(Object.keys(routes).sort());
   });
 
   it('refers only to schemas that it has, and has none that nothing refers to', () => {
@@ -56,9 +64,20 @@ describe('the OpenAPI document', () => {
     expect(new Set(ids).size).toBe(ids.length);
     for (const [route, { summary, security, responses }] of operations()) {
       expect([route, typeof summary]).toEqual([route, 'string']);
-      expect([route, security]).toEqual([route, /GET \/(health|metrics|openapi)/.test(route) ? [] : [{ apiKey: [] }]]);
-      if (security.length > 0) expect([route, responses['401']?.description]).toEqual([route, expect.stringContaining('`unauthenticated`')]);
+      expect([route, security]).toEqual([route, routes[route] === 'everybody' ? [] : [{ apiKey: [] }]]);
+      if (security.length > 0) expect([route, answerOf(responses['401'])?.description]).toEqual([route, expect.stringContaining('`unauthenticated`')]);
     }
+  });
+
+  it('shows how every body and every answer looks, each as its own schema would have it', () => {
+    const check = checkAgainst(parse(text) as Contract);
+    const shown = operations().flatMap(([route, { requestBody, responses }]) => [
+      ...Object.entries(requestBody?.content ?? {}).map(([type, media]) => ({ at: `${route} request ${type}`, media })),
+      ...Object.entries(responses).flatMap(([status, response]) => Object.entries(response.content ?? {}).map(([type, media]) => ({ at: `${route} ${status} ${type}`, media }))),
+    ]).filter(({ at }) => at.endsWith('json'));
+    expect(shown.length).toBeGreaterThan(60);
+    for (const { at, media } of shown) expect([at, media.example === undefined ? ['has no example'] : check.errorsOf(media.schema, media.example)]).toEqual([at, []]);
+    for (const [slug, { value }] of Object.entries(document.components.examples)) expect([slug, check.errorsOf({ $ref: '#/components/schemas/Problem' }, value)]).toEqual([slug, []]);
   });
 
   it('requires the idempotency key of a command, and gives an example that is taken', async () => {
@@ -76,11 +95,11 @@ describe('the OpenAPI document', () => {
   });
 
   it.each(['GrantApproval', 'DenyApproval', 'WithdrawApproval', 'RevokeApproval'])('says that %s finds an approval that is over no longer pending', (type) => {
-    const said = Object.values(document.paths[`/api/commands/${type}`]?.['post']?.responses ?? {}).map(({ description }) => description).join(' ');
+    const said = Object.values(document.paths[`/api/commands/${type}`]?.['post']?.responses ?? {}).map((response) => answerOf(response)?.description).join(' ');
     expect([said.includes('`approval-not-pending`'), said.includes('`approval-expired`')]).toEqual([true, false]);
   });
 
   it('names only problems of the catalogue', () => {
-    for (const [, { responses }] of operations()) for (const [, slug = ''] of Object.values(responses).flatMap(({ description }) => [...description.matchAll(/`([a-z-]+)`/g)])) expect(Object.keys(problems)).toContain(slug);
+    for (const [, { responses }] of operations()) for (const [, slug = ''] of Object.values(responses).flatMap((response) => [...(answerOf(response)?.description ?? '').matchAll(/`([a-z-]+)`/g)])) expect(Object.keys(problems)).toContain(slug);
   });
 });

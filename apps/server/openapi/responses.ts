@@ -1,4 +1,4 @@
-import type { JsonSchema, ProblemSlug } from '#contracts';
+import { isProblemSlug, type JsonSchema, type ProblemSlug } from '#contracts';
 import type { RouteDoc } from '../http/describe.ts';
 import { exampleOfSchema } from './examples.ts';
 import { schemas } from './schemas.ts';
@@ -48,9 +48,22 @@ export function jsonContent(schema: JsonSchema): Readonly<Record<string, object>
   return { 'application/json': { schema, example } };
 }
 
-/** One answer per status that is not a success, which names the problems it can be. */
-export const problemResponses = (slugs: readonly ProblemSlug[]): Readonly<Record<number, Response>> =>
-  Object.fromEntries([...problemsByStatus(slugs)].map(([status, list]) => [status, { description: describeProblems(list), headers: headersNamed(...headersOf(status)), content: problemContent(list) }]));
+/** One answer per status that is not a success, by reference: the name of each is the problems it can be. */
+export const problemResponses = (slugs: readonly ProblemSlug[]): Readonly<Record<number, { readonly $ref: string }>> =>
+  Object.fromEntries([...problemsByStatus(slugs)].map(([status, list]) => [status, { $ref: `${toResponses}${list.toSorted().join('.')}` }]));
+
+const toResponses = '#/components/responses/';
+
+/** The answers that are not a success which a part of the document refers to, by name. */
+export function problemResponsesOf(part: unknown): Readonly<Record<string, Response>> {
+  const names = new Set([...JSON.stringify(part).matchAll(new RegExp(`"${toResponses}([^"]+)"`, 'g'))].map(([, name = '']) => name));
+  return Object.fromEntries([...names].sort().map((name) => [name, problemResponse(name.split('.').filter(isProblemSlug))]));
+}
+
+function problemResponse(slugs: readonly ProblemSlug[]): Response {
+  const [status = 0] = problemsByStatus(slugs).keys();
+  return { description: describeProblems(slugs), headers: headersNamed(...headersOf(status)), content: problemContent(slugs) };
+}
 
 const problemContent = (slugs: readonly ProblemSlug[]): Readonly<Record<string, object>> => ({
   'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' }, examples: Object.fromEntries(slugs.map((slug) => [slug, { $ref: `#/components/examples/${slug}` }])) },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CommandAnswerDto, DeliveryDetailDto, DeliveryDto, DryRunDto } from '#contracts';
+import { mustKeepContract } from './contract.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
 
@@ -35,7 +36,7 @@ export const sam = { type: 'USER', id: 'usr_sam' } as const;
 export const kim = { type: 'USER', id: 'usr_kim' } as const;
 export const demo = 'tnt_demo';
 
-/** A client of the HTTP API that keeps every answer it got. */
+/** A client of the HTTP API that keeps every answer it got, and throws at one that openapi.yaml does not describe. */
 export class Api {
   readonly #url: string;
   readonly #key: string | null;
@@ -60,6 +61,7 @@ export class Api {
     const answer = await fetch(`${this.#url}${path}`, { method, headers: { ...authorization, ...contentType, ...headers }, ...(sent === undefined ? {} : { body: sent }), signal: AbortSignal.timeout(30_000) });
     const received = await answer.text();
     this.answers.push({ asked: `${method} ${path}`, text: `${received}\n${JSON.stringify([...answer.headers])}` });
+    mustKeepContract({ method, url: path, status: answer.status, header: (name) => answer.headers.get(name) ?? undefined, text: received });
     return { status: answer.status, headers: answer.headers, text: received, body: bodyOf(received) };
   }
 
