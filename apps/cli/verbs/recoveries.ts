@@ -1,4 +1,4 @@
-import { formatInstant, formatSite, sleep } from '#kernel';
+import { formatSite, sleep } from '#kernel';
 import { type ActorValues, ownActorFlags, report, send } from '../command.ts';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
 import { manyOf, name, oneOf, pastMoment, wholeNumber } from '../forms.ts';
@@ -47,7 +47,7 @@ const recover = operatorVerb({
     const now = io.clock.now();
     const wanted = [...new Set(status.flat())];
     const span = { since: since(now), until: until?.(now) };
-    if (Date.parse(span.since) >= Date.parse(span.until ?? formatInstant(now))) throw new UsageError([`--since: expected a time before --until (now when omitted), got ${span.since}`]);
+    if (span.until !== undefined && Date.parse(span.since) >= Date.parse(span.until)) throw new UsageError([`--since: expected a time before --until, got ${span.since} and ${span.until}`]);
     const body = { ...span, status: wanted.length === 0 ? undefined : wanted, ratePerSecond: rate };
     return { method: 'POST', path: `${webhookPath(id)}/recover`, commandType: 'RecoverWebhookDeliveries', resourceId: id, body };
   },
