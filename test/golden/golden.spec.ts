@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { commandDefinitions, createAggregates, subscriptionFold } from '#command-pipeline';
-import { deliveryAnnouncements, subscriptionHealth, type TranscriptsRecorded } from '#deliveries';
+import { deliveryAnnouncements, subscriptionHealth, subscriptionTests, type TranscriptsRecorded } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { type Clock, deliveryId, isLedgerEvent, isRefusal, parseStream, placeOf, type RecordedEvent, Secret, sha256Hex, stored } from '#kernel';
@@ -20,6 +20,7 @@ import { systemIds } from '../../apps/server/system.ts';
 /** Every history there is, as it was when it was added. */
 const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
+  'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
 };
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -92,7 +93,8 @@ describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
         folded.add(category);
       }
     }
-    expect([...folded].sort()).toEqual(['apikey', 'approval', 'approvalpolicy', 'webhookdelivery', 'webhooksubscription']);
+    const first = ['apikey', 'approval', 'approvalpolicy', 'webhookdelivery', 'webhooksubscription'];
+    expect([...folded].sort()).toEqual(name === 'first-release.jsonl' ? first : [...first, 'probe', 'recovery'].sort());
   });
 
   it('as published events, with the publisher’s text', () => {
@@ -115,8 +117,9 @@ describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
         await rebuild.done;
       }
       expect(await models.digest()).toEqual(digest);
+      expect(await replayOf(models)).toMatchObject({ kind: 'result', position: events.at(-1)?.position, equal: true });
       expect(alarms).toEqual([]);
-      if (name === 'first-release.jsonl') await firstRelease(models);
+      await (name === 'first-release.jsonl' ? firstRelease(models) : operatorSurface(models));
     } finally {
       await models.close();
       rmSync(dataDir, { recursive: true });
@@ -124,7 +127,7 @@ describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
   }, 30_000);
 
   it('as inputs of the sagas, whose outputs are the events that were written then', () => {
-    const sagas = [approvalHousekeeping, subscriptionHealth(), subscriptionLifecycle({ historyDays: 30, transcriptPartitions: 1 }), operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements })] as readonly AnySaga[];
+    const sagas = [approvalHousekeeping, subscriptionHealth(), subscriptionTests, subscriptionLifecycle({ historyDays: 30, transcriptPartitions: 1 }), operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements })] as readonly AnySaga[];
     const written = new Set(events.map(({ stream }) => stream));
     const created = sagas.flatMap((saga) => outputsOf(saga, events)).flatMap((output) => (output.do === 'create' ? [output.stream] : []));
     expect(created.filter((stream) => !written.has(stream))).toEqual([]);
@@ -144,10 +147,27 @@ describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
   });
 });
 
+/** What a replay of the whole log ends with. */
+async function replayOf(models: ReadModels): Promise<object | undefined> {
+  const replay = models.replay(undefined);
+  if (isRefusal(replay)) throw new Error(replay.detail);
+  let last: object | undefined;
+  for await (const step of replay.steps(new AbortController().signal)) last = step;
+  return last;
+}
+
+const site = { tenant: 'tnt_demo', environment: 'production' };
+const items = (page: object): readonly { readonly status: string; readonly id: string; readonly code?: string }[] => ('items' in page ? (page.items as { status: string; id: string }[]) : []);
+
+/** What the operator surface's history came to. */
+async function operatorSurface(models: ReadModels): Promise<void> {
+  expect(items(await models.listRecoveries({ site, limit: 10 })).map(({ status }) => status)).toEqual(['CANCELLED', 'FINISHED']);
+  const codes = items(await models.listRefusals({ site, limit: 500 })).map(({ code }) => code);
+  expect([...new Set(codes)].sort()).toEqual(['actor-not-allowed', 'approval-binding-mismatch', 'approval-required', 'approver-conflict']);
+}
+
 /** What the first release's history came to. */
 async function firstRelease(models: ReadModels): Promise<void> {
-  const site = { tenant: 'tnt_demo', environment: 'production' };
-  const items = (page: object): readonly { readonly status: string; readonly id: string }[] => ('items' in page ? (page.items as { status: string; id: string }[]) : []);
   const counted = (all: readonly { readonly status: string }[]): object => Object.fromEntries([...Map.groupBy(all, ({ status }) => status)].map(([status, group]) => [status, group.length]));
   const subscriptions = items(await models.listSubscriptions({ site, includeDeleted: true, limit: 500 }));
   expect(Object.fromEntries(subscriptions.map(({ id, status }) => [id, status]))).toEqual({ orders: 'ACTIVE', closed: 'ACTIVE', ops: 'ACTIVE' });
