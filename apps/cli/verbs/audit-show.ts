@@ -9,17 +9,18 @@ import { visible } from '../text.ts';
 const idMembers = ['resourceId', 'commandId', 'approvalId', 'deliveryId'] as const;
 
 /** The ids of an entry that its sentence does not name already. */
-function idsOf(entry: JsonRecord): string {
+function idsOf(entry: JsonRecord, look: Look): string {
   const said = textOf(entry, 'text') ?? '';
-  const ids = idMembers.flatMap((member) => textOf(entry, member) ?? []);
-  return visible([...new Set(ids)].filter((id) => !said.includes(id)).join(' '));
+  const ids = [...new Set(idMembers.flatMap((member) => textOf(entry, member) ?? []))].filter((id) => !said.includes(id));
+  return ids.length === 0 ? '' : paint(look, 'dim', ` [${visible(ids.join(' '))}]`);
 }
 
+/** One line an entry. The ids stand last, unaligned: sentences are of very different lengths. */
 const timeLine = (story: JsonRecord, look: Look): string =>
   grid(
     look,
-    ['TIME', 'WHO', 'WHAT', 'IDS'],
-    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), told(look, textOf(entry, 'text') ?? ''), idsOf(entry)]),
+    ['TIME', 'WHO', 'WHAT [IDS]'],
+    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), `${told(look, textOf(entry, 'text') ?? '')}${idsOf(entry, look)}`]),
   );
 
 /** What one version of the secret signed, from when until when, and which deliveries that were. */
