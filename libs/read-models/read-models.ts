@@ -45,7 +45,7 @@ export async function openReadModels(options: ReadModelsOptions): Promise<ReadMo
   const path = join(dataDir, fileName);
   const projector = new Projector({ ...options, path });
   try {
-    for (const name of readdirSync(dataDir)) if (/^read-models-.*\.db$/.test(name)) removeModel(join(dataDir, name));
+    for (const name of readdirSync(dataDir)) if (/^read-models-.*\.db(-wal|-shm|-journal)?$/.test(name)) removeModel(join(dataDir, name));
     await projector.open();
     return new ReadModels({ ...options, dataDir }, projector, path, lock);
   } catch (error) {
