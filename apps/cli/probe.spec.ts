@@ -114,6 +114,14 @@ describe('kf webhook test', () => {
     expect(err).toContain('was not attempted within 10 s. See later: kf webhook delivery get whs_1 dlv_1');
   });
 
+  it('of a paused subscription waits for its resumption, not we', async () => {
+    const paused = await startFakeApi();
+    paused.answers(route, { body: applied('TestWebhookSubscription', 'whs_1', { deliveryId: 'dlv_1', status: 'PAUSED' }) });
+    const { code, err } = await kf(words(line), { server: paused.url });
+    await paused.close();
+    expect({ code, err }).toEqual({ code: 0, err: 'The subscription is PAUSED: delivery dlv_1 waits until it is resumed.\n' });
+  });
+
   it('needs tenant and actor as every command does', async () => {
     const { code, err } = await kf(words('webhook test --webhook-subscription-id whs_1'), { server: api.url });
     expect(code).toBe(2);

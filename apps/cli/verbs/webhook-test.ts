@@ -19,7 +19,7 @@ export const test = commandVerb({
   summary: "Send one synthetic signed event to a subscription's own URL",
   details:
     'It goes to this subscription alone, whatever its pattern, signed as every delivery of it. Waits up to 10 seconds for the first attempt and shows it. ' +
-    'Exits 1 when the receiver did not take it (it is attempted again as any delivery), 0 also when it was not attempted in that time. With --quiet: the id of the delivery.',
+    'Exits 1 when the receiver did not take it (it is attempted again as any delivery), 0 also when it was not attempted in that time or the subscription is paused. With --quiet: the id of the delivery.',
   examples: ['kf webhook test --tenant tnt_demo --actor-type USER --actor-id usr_sam --webhook-subscription-id <id>', 'kf webhook test --tenant tnt_demo --actor-type USER --actor-id usr_sam --webhook-subscription-id <id> --event version.published'],
   flags: {
     webhookSubscriptionId: required('--webhook-subscription-id <id>', name, 'the subscription'),
@@ -28,8 +28,10 @@ export const test = commandVerb({
   ask: (payload) => ({ payload }),
   essentials: ({ result }) => [textOf(result, 'deliveryId') ?? ''],
   after: async (session, { answer }, { webhookSubscriptionId }, common) => {
-    const deliveryId = textOf(recordOf(answer.body, 'result'), 'deliveryId');
+    const result = recordOf(answer.body, 'result');
+    const deliveryId = textOf(result, 'deliveryId');
     if (deliveryId === undefined) return;
+    if (textOf(result, 'status') === 'PAUSED') return session.output.note(`The subscription is PAUSED: delivery ${deliveryId} waits until it is resumed.`);
     const delivery = await attempted(session, { siteId: formatSite(siteOf(common)) }, deliveryPath(webhookSubscriptionId, deliveryId));
     if (delivery === undefined) return session.output.note(`Delivery ${deliveryId} was not attempted within ${longestWaitMs / 1_000} s. See later: kf webhook delivery get ${webhookSubscriptionId} ${deliveryId}`);
     showOutcome(session, delivery);
