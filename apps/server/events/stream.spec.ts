@@ -101,6 +101,21 @@ describe('GET /api/events/stream', () => {
     expect(typesOf(await listening.has(3))).toEqual(['a.three', 'a.four']);
   });
 
+  it('misses nothing that arrives while it reads the end of the log', async () => {
+    const readAll = store.readAll.bind(store);
+    let meanwhile = true;
+    store.readAll = async (...asked): Promise<EventBatch> => {
+      const batch = await readAll(...asked);
+      if (asked[2] !== 100 || !meanwhile) return batch;
+      meanwhile = false;
+      await publish('a.b');
+      // Long enough for everybody to be told of it.
+      await shell.clock.advance(1);
+      return batch;
+    };
+    expect(typesOf(await listen().has(2))).toEqual(['a.b']);
+  });
+
   it('knows one site only', async () => {
     for (const site of ['acme', 'acme.staging', 'acme2', 'other']) await publish(`of.${site.replace('.', '-')}`, { site });
     const listening = listen('&from=0');
@@ -164,6 +179,9 @@ async function rawStream(query: string, method = 'GET'): Promise<{ readonly sock
   return { socket, text: () => text };
 }
 
+/** How many clients the server is connected with. */
+const connections = (): Promise<number> => new Promise((resolve, reject) => shell.app.getHttpServer().getConnections((error: Error | null, count: number) => (error === null ? resolve(count) : reject(error))));
+
 describe('an event stream', () => {
   it('is not stored and not held back by what stands between, and has the headers of every answer', async () => {
     const { text } = await rawStream('');
@@ -223,16 +241,52 @@ describe('an event stream', () => {
     await eventually('its end', () => shell.logLines.find((line) => line.includes('"ending":"client-left"')));
   });
 
+  /** Streams wait for the end of the log, which they begin with, until they are let go on. */
+  function held(): { readonly waiting: () => Promise<unknown>; readonly goOn: () => void } {
+    const head = store.head.bind(store);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let asked = 0;
+    store.head = () => ((asked += 1), promise.then(head));
+    return { waiting: () => eventually('the question where the log ends', () => asked > 0 || undefined), goOn: resolve };
+  }
+
+  it('of a client that left before it began is over too', async () => {
+    const { waiting, goOn } = held();
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    socket.write(`GET /api/events/stream?siteId=acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${rootKeyText}\r\n\r\n`);
+    await waiting();
+    socket.destroy();
+    await eventually('no connection', async () => (await connections()) === 0 || undefined);
+    goOn();
+    await eventually('its end', () => shell.logLines.find((line) => line.includes('"ending":"client-left"')));
+  });
+
+  /** The first key that was made is good no more. */
+  function revoke(): void {
+    const [id = ''] = shell.keys.keys();
+    shell.keys.set(id, { ...shell.keys.get(id)!, revokedAtMs: 1 });
+    shell.commit({ position: '9', events: [{ id: uuid(), type: 'ApiKeyRevoked', data: '{}', metadata: {}, stream: `apikey-acme.production.${id}`, revision: 1, position: '9' }] });
+  }
+
   it('ends with its key: revoked', async () => {
     const key = shell.key(['site:acme:read']);
     const [mine, other] = [listen('', { key }), listen()];
     await Promise.all([mine.has(1), other.has(1)]);
-    const [id = ''] = shell.keys.keys();
-    shell.keys.set(id, { ...shell.keys.get(id)!, revokedAtMs: 1 });
-    shell.commit({ position: '9', events: [{ id: uuid(), type: 'ApiKeyRevoked', data: '{}', metadata: {}, stream: `apikey-acme.production.${id}`, revision: 1, position: '9' }] });
+    revoke();
     await mine.ended;
     await publish('a.b');
     expect([mine.messages.length, (await other.has(2)).length]).toEqual([1, 2]);
+  });
+
+  it('ends with its key: revoked while it was about to begin', async () => {
+    const { waiting, goOn } = held();
+    const listening = listen('', { key: shell.key(['site:acme:read']) });
+    await waiting();
+    revoke();
+    goOn();
+    await listening.ended;
+    expect(shell.logLines.join('')).toContain('"ending":"key-refused"');
   });
 
   it('ends with its key: expired', async () => {

@@ -59,6 +59,8 @@ export class EventStreams {
     }
     const stream = new EventStream(this.#parts, request, reply);
     this.#open.add(stream);
+    // It may have been revoked since the request was let in; from now on each commit about keys asks.
+    void stream.checkKey();
     if (this.#stopping) stream.end('server-stopping');
     try {
       await stream.send(answer);
@@ -139,6 +141,8 @@ class EventStream {
   #begin(): void {
     this.#reply.hijack();
     this.#raw.on('close', () => this.end('client-left')).on('error', () => this.end('client-left'));
+    // Who left before there was a stream is not told of again.
+    if (this.#raw.destroyed) this.end('client-left');
     // A proxy must hand on each message as it comes, and the connection is of no more use when the stream has ended.
     for (const [name, value] of Object.entries(this.#reply.getHeaders())) if (value !== undefined) this.#raw.setHeader(name, value);
     this.#raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'close' });
