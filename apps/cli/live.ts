@@ -52,7 +52,6 @@ export async function live(session: SiteSession, given: Live, take: Take): Promi
 async function readOn(session: SiteSession, { path, query, signal }: Live & { readonly signal: AbortSignal }, place: Place, take: Take): Promise<string> {
   try {
     for await (const message of eventStream(session.openSite, { path, query: { ...query, from: place.after }, signal })) {
-      signal.throwIfAborted();
       if (isNew(place, message)) await take(message);
     }
     return 'the server ended it';
