@@ -121,9 +121,9 @@ describe('kf listen', () => {
     const replies: Replies = () => ({ status: inbox.in('expect').length === 1 ? 500 : 204 });
     const enough = listen('expect', ['--from', '0', '--expect', '3', '--timeout', '20'], { tenant, replies });
     expect([await enough.code(), told(enough).map(({ status }) => status)]).toEqual([0, [500, 204, 204, 204]]);
-    const tooFew = listen('too-few', ['--from', '0', '--expect', '6', '--timeout', '2'], { tenant });
+    const tooFew = listen('too-few', ['--from', '0', '--expect', '6', '--timeout', '4'], { tenant });
     expect([await tooFew.code(), tooFew.lines().length]).toEqual([1, 5]);
-    expect(tooFew.err).toContain('5 of 6 expected events were answered with 2xx within 2 s');
+    expect(tooFew.err).toContain('5 of 6 expected events were answered with 2xx within 4 s');
   });
 
   it('ends with 0 when it is interrupted while it waits', async () => {
@@ -138,7 +138,7 @@ describe('kf listen', () => {
     const { port } = new URL(installation.url);
     const startedMs = performance.now();
     await installation.stop();
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(12_000);
     await installation.startServer({ KF_PORT: port });
     api = installation.root;
     const more = await publish(1, 'tnt_expect');
