@@ -325,5 +325,5 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
 
 function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals'> {
   const { clock, ids, log } = outside;
-  return { clock, ids, log, metrics, rootKey, commands, publishing, probing: createProbing({ world, sender }), projections: readModels, reads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
+  return { clock, ids, log, metrics, rootKey, commands, publishing, probing: createProbing({ world, sender }), projections: readModels, reads: readModels, storyReads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
 }

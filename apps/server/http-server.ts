@@ -11,7 +11,7 @@ import { AllowedMethods } from './http/allow.ts';
 import { EventStreams } from './http/event-stream.ts';
 import { createAdapter } from './http/fastify.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, Refusals, ServerFacts } from './parts.ts';
+import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, Refusals, ServerFacts, STORY_READS, type StoryReads } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -25,6 +25,7 @@ export interface ShellParts {
   readonly probing: Probing;
   readonly projections: Projections;
   readonly reads: Reads;
+  readonly storyReads: StoryReads;
   readonly logReader: LogReader;
   readonly refusals: Refusals;
   readonly current: CurrentState;
@@ -66,6 +67,7 @@ const providers = (parts: ShellParts): Provider[] => [
   { provide: Probing, useValue: parts.probing },
   { provide: PROJECTIONS, useValue: parts.projections },
   { provide: READS, useValue: parts.reads },
+  { provide: STORY_READS, useValue: parts.storyReads },
   { provide: LOG_READER, useValue: parts.logReader },
   { provide: Refusals, useValue: parts.refusals },
   { provide: CurrentState, useValue: parts.current },

@@ -17,11 +17,15 @@ export const ANSWER_PROBLEM = Symbol('AnswerProblem');
 /** Answers the OpenAPI document of this application as YAML. */
 export const OPENAPI = Symbol('OpenApi');
 export const READS = Symbol('Reads');
+export const STORY_READS = Symbol('StoryReads');
 export const PROJECTIONS = Symbol('Projections');
 export const LOG_READER = Symbol('LogReader');
 
 /** Lists and look-ups in the read models. */
-export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listSubscriptions' | 'subscriptionHealth' | 'listRecoveries' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event' | 'subscriptionVersions' | 'signedAttempts' | 'publishedIds'>;
+export type Reads = Pick<ReadModels, 'apiKeyById' | 'listApiKeys' | 'listApprovals' | 'listSubscriptions' | 'subscriptionHealth' | 'listRecoveries' | 'listDeliveries' | 'delivery' | 'transcripts' | 'event'>;
+
+/** What stories need of the read models. */
+export type StoryReads = Pick<ReadModels, 'subscriptionVersions' | 'signedAttempts' | 'publishedIds'>;
 
 /** The log itself, for those who read or follow it: it can't be written through this. */
 export type LogReader = Pick<EventStore, 'readAll' | 'readStream' | 'subscribe' | 'head'>;

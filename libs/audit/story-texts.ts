@@ -67,7 +67,7 @@ const ofLedger: Texts<LedgerEvent> = {
 
 const ofRecoveries: Texts<RecoveryEvent> = {
   WebhookRecoveryStarted: (event) => `${who(event)} began to recover what subscription ${event.data.subscriptionId} did not get from ${event.data.since} until ${event.data.until} (${event.data.statuses.join(', ')}), at most ${event.data.ratePerSecond} a second.`,
-  WebhookRecoveryProgressed: ({ data }) => `${data.recovered} of ${data.total} were sent again so far, ${data.skipped} could not be.`,
+  WebhookRecoveryProgressed: ({ data }) => `So far ${data.recovered} of ${data.total} were sent again, ${data.skipped} could not be.`,
   WebhookRecoveryFinished: ({ data }) => `It ended: ${data.recovered} were sent again, ${data.skipped} could not be${data.detail === null ? '' : ` (${data.detail})`}.`,
   WebhookRecoveryCancelled: (event) => `${who(event)} cancelled it.`,
 };

@@ -119,6 +119,8 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       delivery: () => Promise.resolve(undefined),
       transcripts: () => Promise.resolve([]),
       event: () => Promise.resolve(undefined),
+    },
+    storyReads: {
       subscriptionVersions: () => Promise.resolve([]),
       signedAttempts: () => Promise.resolve({ attempts: [], looked: 0, next: null }),
       publishedIds: () => Promise.resolve([]),

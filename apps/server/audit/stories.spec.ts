@@ -7,23 +7,23 @@ import { readPublishedEvent } from '#publishing';
 import { asKim, governedWorld, site, upsertOf } from '../../../test/support/governed-world.ts';
 import { TestLog } from '../../../test/support/log.ts';
 import { type SimulatedClock, simulatedClock } from '../../../test/support/simulated-clock.ts';
-import type { Projections, Reads, ServerFacts } from '../parts.ts';
+import type { Projections, Reads, ServerFacts, StoryReads } from '../parts.ts';
 import { ExplanationsController } from './explanations.ts';
 import { StoriesController } from './stories.ts';
 
-type SignedPage = Awaited<ReturnType<Reads['signedAttempts']>>;
-type Version = Awaited<ReturnType<Reads['subscriptionVersions']>>[number];
+type SignedPage = Awaited<ReturnType<StoryReads['signedAttempts']>>;
+type Version = Awaited<ReturnType<StoryReads['subscriptionVersions']>>[number];
 
 interface ReadModelsThen {
   readonly versions?: readonly Version[];
-  readonly signed?: (of: Parameters<Reads['signedAttempts']>[0]) => SignedPage;
+  readonly signed?: (of: Parameters<StoryReads['signedAttempts']>[0]) => SignedPage;
   readonly seen?: 'reached' | 'behind';
 }
 
 /** The stories of a log, beside read models that answer as they are told. */
 function storiesOf(log: EventStore, clock: SimulatedClock, { versions = [], signed = () => ({ attempts: [], looked: 0, next: null }), seen = 'reached' }: ReadModelsThen = {}): (id: string) => Promise<StoryDto> {
-  const reads = { subscriptionVersions: () => Promise.resolve(versions), signedAttempts: (of: Parameters<Reads['signedAttempts']>[0]) => Promise.resolve(signed(of)), publishedIds: () => Promise.resolve([]) };
-  const controller = new StoriesController(log, reads as unknown as Reads, { waitFor: () => Promise.resolve(seen) } as unknown as Projections, clock);
+  const reads = { subscriptionVersions: () => Promise.resolve(versions), signedAttempts: (of: Parameters<StoryReads['signedAttempts']>[0]) => Promise.resolve(signed(of)), publishedIds: () => Promise.resolve([]) };
+  const controller = new StoriesController(log, reads, { waitFor: () => Promise.resolve(seen) } as unknown as Projections, clock);
   return (id) => controller.get(site, id);
 }
 

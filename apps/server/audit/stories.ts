@@ -6,7 +6,7 @@ import { noSuchThing } from '../access/authorize.ts';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
 import { Describe } from '../http/describe.ts';
 import { Takes } from '../http/parameters.ts';
-import { CLOCK, LOG_READER, type LogReader, PROJECTIONS, type Projections, READS, type Reads } from '../parts.ts';
+import { CLOCK, LOG_READER, type LogReader, PROJECTIONS, type Projections, STORY_READS, type StoryReads } from '../parts.ts';
 import { attemptsIn, type Found, type Rotation, StoryEvents } from './story-events.ts';
 
 const description = `Everything about one thing as one list in the order of the log, one plain sentence each. The id is that of
@@ -41,7 +41,7 @@ export class StoriesController {
 
   constructor(
     @Inject(LOG_READER) private readonly log: LogReader,
-    @Inject(READS) private readonly reads: Reads,
+    @Inject(STORY_READS) private readonly reads: StoryReads,
     @Inject(PROJECTIONS) projections: Projections,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
@@ -76,11 +76,11 @@ export class StoriesController {
     const spans = secretSpans(await this.subscription(site, subscriptionId), this.clock.now());
     const told = (versionIds === null ? spans : spans.filter(({ secretVersionId }) => versionIds.includes(secretVersionId))).slice(-versionsTold);
     const secretVersionIds = told.map(({ secretVersionId }) => secretVersionId);
-    const attempts: Awaited<ReturnType<Reads['signedAttempts']>>['attempts'][number][] = [];
+    const attempts: Awaited<ReturnType<StoryReads['signedAttempts']>>['attempts'][number][] = [];
     let looked = 0;
     for (const status of statuses) {
       for (let before: string | null = null; looked < mostDeliveries; ) {
-        const page: Awaited<ReturnType<Reads['signedAttempts']>> = await this.reads.signedAttempts({ site, subscriptionId, status, secretVersionIds, before, limit: deliveriesPerLook });
+        const page: Awaited<ReturnType<StoryReads['signedAttempts']>> = await this.reads.signedAttempts({ site, subscriptionId, status, secretVersionIds, before, limit: deliveriesPerLook });
         attempts.push(...page.attempts);
         looked += page.looked;
         before = page.next;

@@ -7,7 +7,7 @@ import { type Category, deliveryId, eventStream, isEventId, isName, type LedgerE
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import { patternMatches } from '#subscriptions';
 import { Problem } from '../http/problem.ts';
-import type { LogReader, Projections, Reads } from '../parts.ts';
+import type { LogReader, Projections, StoryReads } from '../parts.ts';
 
 /** Of whose secret a story is, and which versions of it; null: all. */
 export interface Rotation {
@@ -35,7 +35,7 @@ const categoryOf: ReadonlyMap<string, Category> = new Map(commandDefinitions.map
 export class StoryEvents {
   constructor(
     private readonly log: LogReader,
-    private readonly reads: Reads,
+    private readonly reads: StoryReads,
     private readonly projections: Projections,
   ) {}
 
@@ -123,7 +123,7 @@ export class StoryEvents {
   private async publication(site: Site, commandId: string): Promise<Found | undefined> {
     let looked = 0;
     for (let before: Position | null = null; looked < mostIds; ) {
-      const page: Awaited<ReturnType<Reads['publishedIds']>> = await this.reads.publishedIds({ site, before, limit: idsPerLook });
+      const page: Awaited<ReturnType<StoryReads['publishedIds']>> = await this.reads.publishedIds({ site, before, limit: idsPerLook });
       const found = page.find(({ eventId }) => commandIdOf(site, eventId, 'caller') === commandId);
       if (found !== undefined) return asCommand(await this.event(site, found.eventId));
       before = page.at(-1)?.position ?? null;
