@@ -64,6 +64,8 @@ const own: Readonly<Partial<Record<CommandType, readonly ProblemSlug[]>>> = {
   ResumeWebhookSubscription: ['subscription-deleted'],
   RotateWebhookSubscriptionSecret: ['subscription-deleted'],
   ReplayWebhookDelivery: ['delivery-not-replayable'],
+  RecoverWebhookDeliveries: ['subscription-deleted', 'approval-required'],
+  TestWebhookSubscription: ['subscription-deleted'],
   RequestApproval: ['approver-not-eligible'],
   GrantApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending', 'precondition-required'],
   DenyApproval: ['approver-conflict', 'approver-not-eligible', 'approval-not-pending'],
