@@ -103,6 +103,18 @@ describe('the record of one resource', () => {
     expect(scans).toBe(0);
   });
 
+  it('is in order and has each event once, also where one read does not reach the end of a stream', async () => {
+    const { log } = world();
+    const changes = (type: string) => Array.from({ length: eventsPerRead - 100 }, () => ({ type, data: {} }));
+    const refused = (id: string) => log.append(`refusal-acme.production.${id}`, { type: 'CommandRefused', data: { resourceId: 'orders' } });
+    await log.append('webhooksubscription-acme.production.orders', ...changes('A'));
+    await refused('ref_1');
+    await log.append('webhooksubscription-acme.production.orders', ...changes('B'));
+    await refused('ref_2');
+    const found = await everyPage(log.store, { resourceId: 'orders' }, 500);
+    expect(found.map(({ position }) => Number(position))).toEqual(log.log.events.map(({ position }) => Number(position)));
+  });
+
   it('finds a published event by its id and a policy by its command type', async () => {
     const { log } = world();
     await log.publish(acme, 'Order/7', 'a.b');

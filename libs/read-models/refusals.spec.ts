@@ -51,6 +51,17 @@ describe('the list of refusals', () => {
     expect(await list(models, { sinceMs: (times[3] ?? 0) + 1 })).toEqual([]);
   });
 
+  it('misses nothing of a window because a clock went back by less than an hour', async () => {
+    const { log } = of();
+    const startMs = log.nowMs;
+    for (const [id, minutes] of [['r1', 0], ['r2', 30], ['r3', 10]] as const) {
+      log.nowMs = startMs + minutes * 60_000;
+      await refused(id);
+    }
+    const models = await of().caughtUp(await of().started());
+    expect(await list(models, { sinceMs: startMs + 20 * 60_000 })).toEqual(['r2']);
+  });
+
   it('refuses the cursor of another list', async () => {
     const models = await of().caughtUp(await of().started());
     expect(await models.listRefusals({ site, limit: 1, cursor: Buffer.from('["keys",""]').toString('base64url') })).toMatchObject({ refused: 'validation-failed' });

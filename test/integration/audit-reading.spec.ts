@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readServerConfig } from '#config';
+import { openSqliteEventStore } from '#event-store/sqlite';
 import { createLog } from '#telemetry';
+import { compose } from '../../apps/server/composition.ts';
 import { createServer, type Server } from '../../apps/server/server.ts';
 import { systemClock, systemIds } from '../../apps/server/system.ts';
 
@@ -148,6 +150,27 @@ afterAll(async () => {
   await reading;
   await world.server.close();
   rmSync(world.dataDir, { recursive: true });
+});
+
+describe('an orderly stop', () => {
+  it('writes the refusals that wait, and counts those held back, before the log is closed', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'countersign-refusals-'));
+    const outside = { clock: systemClock, ids: systemIds, log: createLog('error'), version: '0.0.0-test', processMetrics: false, onFatal: () => undefined };
+    const installation = await compose({ ...outside, config: readServerConfig({ KF_PORT: '0', KF_DATA_DIR: dataDir }) });
+    const actor = { type: 'USER', id: 'sam' } as const;
+    const caller = { keyId: 'key_1', isRoot: false, boundTo: actor, owner: null, createdBy: null, isAdmin: false };
+    const request = { commandType: 'PauseWebhookSubscription', site: { tenant: 'acme', environment: 'production' }, actor, caller, payload: { webhookSubscriptionId: 'orders' }, correlationId: 'c' };
+    for (let n = 0; n < 40; n += 1) installation.shell.refusals.record({ ...request, idempotencyKey: `k${n}` }, { refused: 'approval-required', detail: 'no' });
+    await installation.stop();
+    const store = await openSqliteEventStore({ dataDir });
+    try {
+      const { events } = await store.readAll('0', { prefixes: ['refusal-'] }, 100);
+      expect(events.reduce((sum, { data }) => sum + 1 + (JSON.parse(data) as { suppressed: number }).suppressed, 0)).toBe(40);
+    } finally {
+      await store.close();
+      rmSync(dataDir, { recursive: true });
+    }
+  });
 });
 
 describe('a governed history, read by an auditor', () => {

@@ -97,7 +97,10 @@ describe('GET /api/audit/events?follow=true', () => {
     expect(past.messages.map(({ event, id }) => [event, id])).toEqual([['connected', '0'], ['event', '1'], ['event', '3']]);
     expect(JSON.parse(past.messages[1]?.['data'] ?? '')).toMatchObject({ position: '1', resourceId: 'e1', data: {} });
     past.end();
-    const resumed = await read('/api/audit/events?siteId=acme&follow=true&from=0&resourceId=e2', 2, { 'last-event-id': '1' });
+    const filtered = await read('/api/audit/events?siteId=acme&follow=true&from=0&resourceId=e2', 2);
+    expect(filtered.messages.map(({ id }) => id)).toEqual(['0', '3']);
+    filtered.end();
+    const resumed = await read('/api/audit/events?siteId=acme&follow=true&from=0', 2, { 'last-event-id': '1' });
     expect(resumed.messages.map(({ id }) => id)).toEqual(['1', '3']);
     resumed.end();
   });
