@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
-import type { DeliveryDto, RecoveryDto } from '#contracts';
+import type { RecoveryDto } from '#contracts';
 import { formatInstant, type RecordedEvent } from '#kernel';
 import { type Answer, type Api, demo, slugOf } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
-import { Inbox } from '../support/e2e/inbox.ts';
+import { type Delivered, Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
 import { readStoredLog } from '../support/e2e/stored-log.ts';
 import { type HttpReceiver, startReceiver } from '../support/webhook-receivers.ts';
@@ -125,6 +125,13 @@ describe('recoveries and tests of a subscription', () => {
     await inbox.close();
   });
 
+  /** The request of that number in a box. */
+  async function arrivedAs(box: string, number: number): Promise<Delivered> {
+    const request = (await inbox.arrived(box, number))[number - 1];
+    if (request === undefined) throw new Error(`nothing has arrived in ${box}`);
+    return request;
+  }
+
   it('delivers what was published while it was paused, in a job that is seen in the list', async () => {
     const { resourceId: id } = await api.subscribe(inbox.url('paused'), 'missed.*');
     await api.do('PauseWebhookSubscription', { webhookSubscriptionId: id });
@@ -185,19 +192,18 @@ describe('recoveries and tests of a subscription', () => {
     const answer = await api.ask('POST', `/api/webhooks/${id}/test?siteId=${demo}`);
     const { deliveryId, eventId, position } = answer.body as Record<'deliveryId' | 'eventId' | 'position', string>;
     expect(answer.status).toBe(201);
-    const [request] = await inbox.arrived('tested', 1);
-    new Webhook(result.secret ?? '').verify(request?.body ?? '', request?.headers as Record<string, string>);
-    expect(request?.headers['webhook-id']).toBe(deliveryId);
-    expect(request?.event).toMatchObject({ id: eventId, type: 'webhook.test', data: { test: true, webhookSubscriptionId: id, message: expect.any(String) } });
+    const request = await arrivedAs('tested', 1);
+    new Webhook(String(result.secret)).verify(request.body, request.headers as Record<string, string>);
+    expect(request.headers['webhook-id']).toBe(deliveryId);
+    expect(request.event).toMatchObject({ id: eventId, type: 'webhook.test', data: { test: true, webhookSubscriptionId: id, message: expect.any(String) } });
     const delivered = await eventually('its outcome', async () => {
       const found = await api.get(`/api/webhooks/${id}/deliveries/${deliveryId}?siteId=${demo}&waitFor=${position}`);
       return found.body['status'] === 'DELIVERED' ? found.body : undefined;
     });
-    expect(delivered).toMatchObject({ id: deliveryId, eventId, eventType: 'webhook.test', transcripts: [{ attempt: 1, request: { body: request?.body }, response: { status: 200 } }] });
+    expect(delivered).toMatchObject({ id: deliveryId, eventId, eventType: 'webhook.test', transcripts: [{ attempt: 1, request: { body: request.body }, response: { status: 200 } }] });
     // Sent again, like any other.
     await api.do('ReplayWebhookDelivery', { webhookDeliveryId: deliveryId, includeDelivered: true });
-    const [, again] = await inbox.arrived('tested', 2);
-    expect(again?.body).toBe(request?.body);
+    expect((await arrivedAs('tested', 2)).body).toBe(request.body);
     const { eventId: known } = await api.publish('order.placed');
     await eventually('a later event', () => inbox.in('bystander').find(({ event }) => event.id === known));
     expect(inbox.in('bystander').filter(({ event }) => event.id === eventId)).toEqual([]);
@@ -210,7 +216,7 @@ describe('recoveries and tests of a subscription', () => {
     const first = await api.do('TestWebhookSubscription', { webhookSubscriptionId: id, event: 'order.tested' }, { idempotencyKey });
     expect(first.result).toMatchObject({ status: 'PAUSED', deliveryId: expect.stringMatching(/^dlv_/), eventId: expect.stringMatching(/^evt_/) });
     expect(await api.do('TestWebhookSubscription', { webhookSubscriptionId: id, event: 'order.tested' }, { idempotencyKey })).toMatchObject({ replayed: true, result: first.result });
-    const waiting = await eventually('the delivery', async () => (await api.deliveries(id)).items[0] as DeliveryDto | undefined);
+    const waiting = await eventually('the delivery', async () => (await api.deliveries(id)).items[0]);
     expect(waiting).toMatchObject({ id: first.result['deliveryId'], status: 'PENDING', eventType: 'order.tested' });
     expect(inbox.in('later')).toEqual([]);
     await api.do('ResumeWebhookSubscription', { webhookSubscriptionId: id });
