@@ -1,5 +1,5 @@
-import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
-import { comparePositions, isLedgerEvent, type RecordedEvent, stored, type Stored } from '#kernel';
+import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery, isCancelled } from '#deliveries';
+import { isLedgerEvent, type RecordedEvent, stored, type Stored } from '#kernel';
 import { deletionOf, type Moment, type SubscriptionFact } from './explain-history.ts';
 
 export type DeliveryFact = Stored<DeliveryEvent>;
@@ -46,13 +46,8 @@ export function foldDelivery(stream: readonly RecordedEvent[], subscription: rea
   return { state, facts, attempts: facts.filter(isAttempt), last, cancelledBy: cancelledBy(state, subscription) };
 }
 
-/** As the lists derive it: open, and its subscription is gone, is another one by now, or was deleted after this was opened. */
-function cancelledBy(state: ExistingDelivery, subscription: readonly Moment[]): SubscriptionFact | null {
-  const isOpen = state.status === 'PENDING' || state.status === 'SCHEDULED';
-  return isOpen && !stillWanted(state, subscription.at(-1)) ? (deletionOf(subscription, state.incarnation, state.openedPosition) ?? null) : null;
-}
-
-function stillWanted({ incarnation, openedPosition }: ExistingDelivery, now: Moment | undefined): boolean {
-  if (now === undefined || now.state.status === 'NONE' || now.state.status === 'DELETED') return false;
-  return now.state.incarnation === incarnation && comparePositions(now.state.lastDeletedPosition ?? '0', openedPosition) <= 0;
+function cancelledBy(state: ExistingDelivery, moments: readonly Moment[]): SubscriptionFact | null {
+  const now = moments.at(-1)?.state;
+  const subscription = now === undefined || now.status === 'NONE' ? null : now;
+  return isCancelled(state, subscription) ? (deletionOf(moments, state.incarnation, state.openedPosition) ?? null) : null;
 }

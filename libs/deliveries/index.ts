@@ -1,5 +1,6 @@
 export { deliveryAnnouncements } from './announcements.ts';
 export { wireBody } from './body.ts';
+export { isCancelled } from './cancelled.ts';
 export { type AttemptOutcome, type DeadLetterReason, type DeliveryEvent } from './events.ts';
 export { type FannedOut, type Receiver, type ScheduledDelivery, scheduleDelivery } from './fan-out.ts';
 export { defaultSustainedFailureMs, type Failing, subscriptionHealth } from './health-saga.ts';

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { type AttemptRow, attemptTable, type DeliveryRow, type DeliveryState, deliveryTable, type TranscriptRow, transcriptTable } from '#deliveries';
+import { type AttemptRow, attemptTable, type DeliveryRow, type DeliveryState, deliveryTable, isCancelled, type TranscriptRow, transcriptTable } from '#deliveries';
 import { comparePositions, deliveryId, formatInstant, type Position, type Refusal, type Site } from '#kernel';
 import type { SubscriptionState } from '#subscriptions';
 import type { DueDelivery } from '../port.ts';
@@ -32,7 +32,7 @@ export interface AttemptView {
 
 type Joined = DeliveryRow & { readonly cancelled: number; readonly deletedAtMs: number | null };
 
-/** Open, but its subscription is gone, is another one by now, or was deleted after this was opened. */
+/** What `isCancelled` says, in SQL: open, but its subscription is gone, is another one by now, or was deleted after this was opened. */
 export const cancelled = `(d.status IN ('PENDING', 'SCHEDULED') AND s.id IS NOT NULL AND (
   s.status IN ('DELETED', 'NONE') OR s.incarnation IS NOT d.incarnation OR coalesce(s.deletedPosition, 0) > d.openedPosition))`;
 export const from = `FROM deliveries d LEFT JOIN subscriptions s ON s.tenant = d.tenant AND s.environment = d.environment AND s.id = d.subscriptionId`;
@@ -58,13 +58,6 @@ export function deliveryView({ id, state, subscription }: { id: string; state: E
   }
   const reason = state.status === 'DEAD_LETTERED' ? state.reason : null;
   return { ...common, status, reason, nextAttemptAt: state.status === 'SCHEDULED' ? formatInstant(state.nextAttemptAtMs) : null, updatedAt: formatInstant(state.updatedAtMs) };
-}
-
-/** What `cancelled` says in SQL. */
-function isCancelled({ status, incarnation, openedPosition }: Existing, subscription: Exclude<SubscriptionState, { status: 'NONE' }> | null): boolean {
-  if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
-  if (subscription === null || subscription.status === 'DELETED' || subscription.incarnation !== incarnation) return true;
-  return subscription.lastDeletedPosition !== null && comparePositions(subscription.lastDeletedPosition, openedPosition) > 0;
 }
 
 export interface DeliveryList extends Paging {
