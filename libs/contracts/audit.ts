@@ -65,7 +65,7 @@ export class RefusalDto {
   readonly suppressed!: number;
 }
 
-export const resourceKinds = ['SUBSCRIPTION', 'DELIVERY', 'APPROVAL', 'APPROVAL_POLICY', 'API_KEY', 'RECOVERY', 'EVENT'] as const;
+const resourceKinds = ['SUBSCRIPTION', 'DELIVERY', 'APPROVAL', 'APPROVAL_POLICY', 'API_KEY', 'RECOVERY', 'EVENT'] as const;
 export type ResourceKind = (typeof resourceKinds)[number];
 
 /** A resource as it was. */

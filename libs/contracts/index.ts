@@ -27,7 +27,7 @@ export {
   VoteDto,
   WhoAmIDto,
 } from './answers.ts';
-export { AuditEventDto, PastStateDto, RefusalDto, type ResourceKind, resourceKinds } from './audit.ts';
+export { AuditEventDto, PastStateDto, RefusalDto, type ResourceKind } from './audit.ts';
 export {
   ApprovalPayload,
   commandPayloads,
