@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { createAggregates, publishEvent } from '#command-pipeline';
 import { deliveryTable } from '#deliveries';
 import { type EventStore, StoreUnavailable } from '#event-store';
@@ -14,7 +15,9 @@ import { killedAt } from '../../test/support/log.ts';
 import { seededIds } from '../../test/support/seeded-ids.ts';
 import { ModelFile } from '../read-models/model-file.ts';
 import { recordedWithin, selectDeliveries, selectMissed } from '../read-models/queries/recoveries.ts';
-import type { Recoveries, SagaAlarm, Selections } from './port.ts';
+import { subscriptionVersions } from '../read-models/queries/subscriptions.ts';
+import { createFanOut } from './fan-out.ts';
+import type { Recoveries, SagaAlarm, Selections, SubscriptionVersions } from './port.ts';
 import { createRecoveries } from './recoveries.ts';
 
 const outcome = { attempt: 1, startedAt: '2026-01-01T00:00:00.000Z', durationMs: 5, status: 500, error: null, subscriptionRevision: 1, secretVersionIds: [], transcriptSha256: 't' };
@@ -63,6 +66,15 @@ class Models implements Selections {
   missed(selection: Parameters<Selections['missed']>[0]): ReturnType<Selections['missed']> {
     return this.#ask((database) => selectMissed(database, selection));
   }
+  /** The versions as they would be had every pause been active, and been all there was. */
+  get pausesAsActive(): SubscriptionVersions {
+    const swapped = { PAUSED: 'ACTIVE', ACTIVE: 'PAUSED', DELETED: 'DELETED' } as const;
+    return {
+      reached: () => Promise.resolve(),
+      overlapping: (where, after, through) => this.#ask((database) => subscriptionVersions(database, { site: where, overlapping: [after, through] }).map((version) => ({ ...version, status: swapped[version.status] }))),
+    };
+  }
+
   statusOf(id: string): string {
     void this.#ask(() => undefined);
     return String(this.#file.database.prepare(`SELECT status FROM ${deliveryTable.name} WHERE id = ?`).pluck().get(id));
@@ -96,6 +108,13 @@ class World {
     const [event] = await this.governed.store.readStream(eventStream(site, eventId));
     if (event === undefined) throw new Error('not published');
     return event;
+  }
+
+  /** What Countersign itself publishes. */
+  async announce(type: string): Promise<void> {
+    const eventId = `o${(this.#published += 1)}`;
+    const metadata = { recordedat: formatInstant(this.clock.now()), schemaversion: '1', ...site, publishedid: eventId, publishedtype: type, operational: 'true' };
+    await this.governed.store.append(eventStream(site, eventId), 'NO_STREAM', [{ id: seededIds(this.#published + 50_000).uuid(), type: 'EventPublished', data: '{}', metadata }]);
   }
 
   /** A delivery to the subscription with an outcome, or still without one; its id. */
@@ -320,6 +339,60 @@ describe('a recovery', () => {
     expect(world.replayed).toEqual([]);
     expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', recovered: 0, detail: 'The webhook subscription was deleted.' });
   });
+});
+
+describe('the events a recovery schedules as missed', () => {
+  const patterns = ['version.*', 'claim.**,version.published', '**', 'webhook.**', '*.published'] as const;
+  const types = ['version.published', 'version.gone', 'claim.made.late'] as const;
+  const steps = fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.record({ publish: fc.constantFrom(...types) }) },
+      { weight: 1, arbitrary: fc.record({ announce: fc.constantFrom('webhook.subscription.paused', 'approval.requested') }) },
+      { weight: 2, arbitrary: fc.record({ set: fc.constantFrom('ACTIVE', 'PAUSED'), to: fc.constantFrom(...patterns) }) },
+      { weight: 1, arbitrary: fc.constantFrom({ change: 'DeleteWebhookSubscription' }, { change: 'RestoreWebhookSubscription' }) },
+    ),
+    { minLength: 5, maxLength: 40 },
+  );
+
+  it('are those that the fan-out would have scheduled, had each pause been active with the pattern it had', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, async (history) => {
+        const world = new World();
+        await world.subscribe();
+        for (const step of history) {
+          await world.clock.advance(1);
+          if ('publish' in step) await world.publish(step.publish);
+          else if ('announce' in step) await world.announce(step.announce);
+          // Of a deleted one it is refused.
+          else if ('set' in step) await world.governed.send('UpsertWebhookSubscription', upsertOf('s1', { eventPattern: step.to, status: step.set }));
+          else await world.governed.must(step.change, { webhookSubscriptionId: 's1' });
+        }
+        await world.governed.must('RestoreWebhookSubscription', { webhookSubscriptionId: 's1' });
+        const expected = await fannedOut(world);
+        const id = await world.recover({ status: ['MISSED'] });
+        await world.lives();
+        expect(scheduledIn(world)).toEqual(expected);
+        expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', total: expected.length, recovered: expected.length });
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  const scheduledIn = (world: World): readonly object[] => world.of('webhookdelivery-').map(({ stream, id, data }) => ({ stream, id, data })).sort((a, b) => (a.stream < b.stream ? -1 : 1));
+
+  /** What the fan-out writes, with the log as it was before it. */
+  async function fannedOut(world: World): Promise<readonly object[]> {
+    const { log } = world.governed;
+    const before = { head: log.head, events: [...log.events] };
+    const fanOut = createFanOut({ store: createMemoryEventStore(log), clock: world.clock, ids: seededIds(3), versions: new Models(() => before.events).pausesAsActive, onAlarm: (alarm) => world.alarms.push(alarm) });
+    fanOut.start();
+    await world.clock.advance(0);
+    await fanOut.stop();
+    const scheduled = scheduledIn(world);
+    for (const { stream } of log.events.slice(before.events.length)) log.streams.delete(stream);
+    Object.assign(log, before);
+    return scheduled;
+  }
 });
 
 describe('the rate of a recovery', () => {
