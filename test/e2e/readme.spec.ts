@@ -1,80 +1,23 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readServerConfig } from '#config';
 import { limits } from '#contracts';
 import { Webhook } from 'standardwebhooks';
 import { parse } from 'yaml';
-import { kf } from '../support/kf.ts';
+import { bash, blocks, checkout, end, exitOf, freePorts, type Shell, startWithinMs, textOf, tourServer } from '../support/e2e/checkout.ts';
+import { kf, leafVerbs } from '../support/kf.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 const readme = textOf('README.md');
-
-/** The shell blocks that are marked so, in their order. */
-const blocks = (mark: string): readonly string[] => [...readme.matchAll(new RegExp(`^\`\`\`sh ${mark}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, text = '']) => text);
 
 /** The text between a heading and the next one of its rank. */
 const section = (heading: string): string => readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
 
-const startWithinMs = 60_000;
 /** Several times what it takes alone: other tests run beside it. */
 const tourWithinMs = 120_000;
-
-interface Shell {
-  readonly child: ChildProcess;
-  /** What it has written, on both streams. */
-  said(): string;
-}
-
-/** What a person types into bash, in a process group of its own. */
-function bash(script: string, cwd: string, variables: Readonly<Record<string, string>>): Shell {
-  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...variables }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return { child, said: () => Buffer.concat(chunks).toString() };
-}
-
-/** Ends a shell with everything it has started. */
-async function end(shell: Shell | undefined): Promise<void> {
-  if (shell?.child.pid === undefined) return;
-  const { child } = shell;
-  try {
-    process.kill(-shell.child.pid, 'SIGTERM');
-  } catch (error) {
-    // Everything in it has ended by itself.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-}
-
-async function freePorts(count: number): Promise<readonly string[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => String((server.address() as AddressInfo).port));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-async function until(holds: () => boolean, shell: Shell): Promise<void> {
-  const { child } = shell;
-  for (const deadline = performance.now() + startWithinMs; !holds(); await delay(50)) {
-    if (child.exitCode !== null || performance.now() > deadline) throw new Error(`it did not come to that:\n${shell.said()}`);
-  }
-}
 
 describe('the tour of the README, word for word but for the ports', () => {
   let folder: string;
@@ -85,19 +28,14 @@ describe('the tour of the README, word for word but for the ports', () => {
   let received: string;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'countersign-readme-'));
-    // A checkout whose data folder is its own.
-    for (const name of ['package.json', '.npmrc', 'bin', 'scripts', 'node_modules']) await symlink(join(root, name), join(folder, name));
+    folder = checkout();
     const [port = '', receiverPort = ''] = await freePorts(2);
-    const own = (text: string): string => text.replaceAll(':8080', `:${port}`).replaceAll(':3000', `:${receiverPort}`).replaceAll('listen(3000', `listen(${receiverPort}`);
-    const started = (server = bash(blocks('tour server').map(own).join(''), folder, { KF_PORT: port }));
-    await until(() => started.said().includes(`listens on http://127.0.0.1:${port}`), started);
-    tour = bash(blocks('tour').map(own).join(''), folder, { KF_SERVER: `http://127.0.0.1:${port}` });
-    const giveUp = setTimeout(() => void end(tour), tourWithinMs);
-    [exitCode] = (await once(tour.child, 'exit')) as [number | null];
-    clearTimeout(giveUp);
-    curls = bash(blocks('http').map(own).join(''), folder, {});
-    await once(curls.child, 'exit');
+    const own = (text: string): string => text.replaceAll(':8080', `:${port}`).replaceAll(':3000', `:${receiverPort}`).replaceAll('?? 3000', `?? ${receiverPort}`);
+    server = await tourServer(folder, port);
+    tour = bash(blocks('sh tour').map(own).join(''), folder, { KF_SERVER: `http://127.0.0.1:${port}` });
+    exitCode = await exitOf(tour, tourWithinMs);
+    curls = bash(blocks('sh http').map(own).join(''), folder, {});
+    await exitOf(curls, tourWithinMs);
     received = readFileSync(join(folder, 'data', 'received.log'), 'utf8');
   }, startWithinMs + tourWithinMs);
 
@@ -167,13 +105,13 @@ describe('the reference of the README', () => {
     const helps = await Promise.all(rows.flatMap(([verb = '', flags = '']) => codes(verb).map(async (line) => ({ line, flags: flags.match(/--[a-z-]+/g) ?? [], help: await kf([...line.split(' ').slice(1), '--help']) }))));
     expect(helps.filter(({ help }) => help.code !== 0).map(({ line }) => line)).toEqual([]);
     expect(helps.flatMap(({ line, flags, help }) => flags.filter((flag) => !new RegExp(`${flag}\\b`).test(help.out)).map((flag) => `${line} ${flag}`))).toEqual([]);
-    expect((await verbsOf([])).filter((verb) => !helps.some(({ line }) => line === `kf ${verb}`))).toEqual([]);
+    expect((await leafVerbs()).filter((verb) => !helps.some(({ line }) => line === `kf ${verb}`))).toEqual([]);
   });
 
   it('names every route of openapi.yaml, and no other', () => {
     const { paths } = parse(textOf('openapi.yaml')) as { readonly paths: Readonly<Record<string, object>> };
     const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/^\/api\/commands\/[A-Z]\w+$/, '/api/commands/{commandType}')}`));
-    const named = tableRows(section('HTTP')).flatMap(([route = '']) => codes(route).filter((code) => /^(GET|POST) \//.test(code)));
+    const named = tableRows(section('HTTP')).flatMap(([route = '']) => codes(route).filter((code) => /^(GET|POST|PATCH|DELETE) \//.test(code)));
     expect([...new Set(named)].sort()).toEqual([...new Set(routes)].sort());
   });
 
@@ -218,12 +156,3 @@ describe('ARCHITECTURE.md', () => {
     expect(categories.filter((category) => !text.includes(`\`${category}\``))).toEqual([]);
   });
 });
-
-/** Every verb, as the helps of the groups list them. */
-async function verbsOf(group: readonly string[]): Promise<readonly string[]> {
-  const { out } = await kf([...group, '--help']);
-  const list = out.split('\nCommands:\n')[1]?.split('\n\n')[0] ?? '';
-  const names = [...list.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help');
-  const below = await Promise.all(names.map((name) => verbsOf([...group, name])));
-  return names.flatMap((name, index) => (below[index]?.length === 0 ? [[...group, name].join(' ')] : (below[index] ?? [])));
-}

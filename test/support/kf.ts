@@ -173,3 +173,12 @@ export async function kf(argv: readonly string[], options: KfOptions = {}): Prom
 
 /** Words of a line without quotes in it. */
 export const words = (line: string): readonly string[] => line.split(' ').filter((word) => word !== '');
+
+/** Every verb below a group (`kf` itself when left out), as the helps of the groups list them. */
+export async function leafVerbs(group: readonly string[] = []): Promise<readonly string[]> {
+  const { out } = await kf([...group, '--help']);
+  const list = out.split('\nCommands:\n')[1]?.split('\n\n')[0] ?? '';
+  const names = [...list.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help');
+  const below = await Promise.all(names.map((name) => leafVerbs([...group, name])));
+  return names.flatMap((name, index) => (below[index]?.length === 0 ? [[...group, name].join(' ')] : (below[index] ?? [])));
+}

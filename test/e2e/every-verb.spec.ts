@@ -1,0 +1,52 @@
+import { rm } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { bash, blocks, checkout, end, exitOf, freePorts, type Shell, startWithinMs, textOf, tourServer } from '../support/e2e/checkout.ts';
+import { readTranscript, scriptOf, shapeOf, shownBy, type Typed } from '../support/e2e/transcript.ts';
+import { leafVerbs } from '../support/kf.ts';
+
+/** Several times what they take alone: other tests run beside them. */
+const typedWithinMs = 180_000;
+
+const recorded = [
+  { title: "the README's tour for operators and auditors", typed: blocks('console').flatMap(readTranscript) },
+  { title: 'the verbs that no tour of the README types', typed: readTranscript(textOf('test/e2e/transcripts/other-verbs.console')) },
+];
+
+describe.each(recorded)('$title, typed again', ({ typed }) => {
+  let folder: string;
+  let server: Shell | undefined;
+  let exitCode: number | null;
+  let said: string;
+  let seen: readonly Typed[];
+
+  beforeAll(async () => {
+    folder = checkout();
+    const [port = '', receiverPort = ''] = await freePorts(2);
+    const own = (text: string): string => text.replaceAll(':3001', `:${receiverPort}`).replaceAll('PORT=3001', `PORT=${receiverPort}`);
+    server = await tourServer(folder, port);
+    // The receiver is the one that the first tour writes.
+    await exitOf(bash(blocks('sh tour').find((block) => block.startsWith('cat > data/receiver.mjs')) ?? '', folder, {}), startWithinMs);
+    const commands = typed.map(({ command }) => own(command));
+    const shell = bash(scriptOf(commands), folder, { KF_SERVER: `http://127.0.0.1:${port}`, TZ: 'UTC' });
+    exitCode = await exitOf(shell, typedWithinMs);
+    said = shell.said();
+    seen = shownBy(commands, said);
+  }, startWithinMs * 2 + typedWithinMs);
+
+  afterAll(async () => {
+    await end(server);
+    await rm(folder, { recursive: true });
+  }, 40_000);
+
+  it('ends well', () => expect({ exitCode, said: exitCode === 0 ? '' : said }).toEqual({ exitCode: 0, said: '' }));
+
+  it.each(typed.map(({ command }, index) => ({ command, index })))('shows what was recorded: $command', ({ index }) => {
+    const shapes = (shown: readonly string[] = []): readonly string[] => shown.map((line) => shapeOf(line));
+    expect(shapes(seen[index]?.shown)).toEqual(shapes(typed[index]?.shown));
+  });
+});
+
+it('types every verb of kf, here or in the first tour of the README', async () => {
+  const lines = [...recorded.flatMap(({ typed }) => typed.map(({ command }) => command)), ...blocks('sh tour')].join('\n').replaceAll(/\broot (?=[a-z])/g, 'kf ');
+  expect((await leafVerbs()).filter((verb) => !lines.includes(`kf ${verb}`))).toEqual([]);
+});
