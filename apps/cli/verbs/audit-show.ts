@@ -8,10 +8,10 @@ import { visible } from '../text.ts';
 
 const idMembers = ['resourceId', 'commandId', 'approvalId', 'deliveryId'] as const;
 
-/** The ids of an entry that its sentence does not name already. */
-function idsOf(entry: JsonRecord, look: Look): string {
+/** The ids of an entry that neither the story's title nor its own sentence names already. */
+function idsOf(entry: JsonRecord, title: string, look: Look): string {
   const said = textOf(entry, 'text') ?? '';
-  const ids = [...new Set(idMembers.flatMap((member) => textOf(entry, member) ?? []))].filter((id) => !said.includes(id));
+  const ids = [...new Set(idMembers.flatMap((member) => textOf(entry, member) ?? []))].filter((id) => id !== title && !said.includes(id));
   return ids.length === 0 ? '' : paint(look, 'dim', ` [${visible(ids.join(' '))}]`);
 }
 
@@ -20,7 +20,7 @@ const timeLine = (story: JsonRecord, look: Look): string =>
   grid(
     look,
     ['TIME', 'WHO', 'WHAT [IDS]'],
-    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), `${told(look, textOf(entry, 'text') ?? '')}${idsOf(entry, look)}`]),
+    listOf(story, 'entries').filter(isRecord).map((entry) => [shown(look, entry['at']), shown(look, entry['actor']), `${told(look, textOf(entry, 'text') ?? '')}${idsOf(entry, textOf(story, 'id') ?? '', look)}`]),
   );
 
 /** What one version of the secret signed, from when until when, and which deliveries that were. */
