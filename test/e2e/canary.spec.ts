@@ -102,7 +102,7 @@ describe('what must never be read', () => {
       await root.command('RotateWebhookSubscriptionSecret', { webhookSubscriptionId: 'managed', signingSecretRef: refused }),
       await root.ask('POST', '/api/commands/UpsertWebhookSubscription', { headers: { 'idempotency-key': 'x' }, text: `{"payload":{"signingSecretRef":"${refused}",}}` }),
       await root.ask('POST', '/api/commands/UpsertWebhookSubscription', { headers: { 'idempotency-key': `${refused} ${refused}` }, text: '{}' }),
-      await root.ask('POST', `/api/commands/${encodeURIComponent('Upsert')}?dryRun=maybe`, { text: refused }),
+      await root.ask('POST', '/api/commands/UpsertWebhookSubscription?dryRun=maybe', { text: refused }),
       await root.as(refused).get('/api/whoami'),
       await root.as(`${installation.server.rootKey}x`).get('/api/whoami'),
       await root.as(installation.server.rootKey.slice(0, -1)).get('/api/whoami'),
