@@ -10,6 +10,7 @@ import { AppModule, controllers } from './app.module.ts';
 import { AllowedMethods } from './http/allow.ts';
 import { EventStreams } from './http/event-stream.ts';
 import { createAdapter } from './http/fastify.ts';
+import { oneFarReadAtATime } from './http/log-reader.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
 import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, Refusals, ServerFacts, STORY_READS, type StoryReads } from './parts.ts';
 
@@ -68,7 +69,7 @@ const providers = (parts: ShellParts): Provider[] => [
   { provide: PROJECTIONS, useValue: parts.projections },
   { provide: READS, useValue: parts.reads },
   { provide: STORY_READS, useValue: parts.storyReads },
-  { provide: LOG_READER, useValue: parts.logReader },
+  { provide: LOG_READER, useValue: oneFarReadAtATime(parts.logReader) },
   { provide: Refusals, useValue: parts.refusals },
   { provide: CurrentState, useValue: parts.current },
   { provide: ServerFacts, useValue: parts.facts },

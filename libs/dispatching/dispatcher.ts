@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type RetrySchedule } from '#deliveries';
-import { comparePositions, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog } from '#kernel';
+import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { type LiveSubscription, signingSecrets } from '#subscriptions';
@@ -8,7 +8,6 @@ import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { see, type Seen, waitingOf } from './commits.ts';
 import { Dice } from './dice.ts';
-import { Gate } from './gate.ts';
 import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isReading, type Lane, laneKey, newLane, nextOf, setOrdered, windowOf } from './lane.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
 import { patiently, type Patience } from './patience.ts';

@@ -2,7 +2,6 @@ import { describe, expect, it } from '@jest/globals';
 import type { RecordedEvent } from '#kernel';
 import { simulatedClock } from '../../test/support/simulated-clock.ts';
 import { Bodies, EventUnreadable } from './bodies.ts';
-import { Gate } from './gate.ts';
 import { Rounds } from './rounds.ts';
 import { WakeUps } from './wake-ups.ts';
 
@@ -115,24 +114,5 @@ describe('wake-ups', () => {
     wakeUps.stop();
     await clock.advance(100);
     expect(woken).toBe(0);
-  });
-});
-
-describe('the gate', () => {
-  it('lets so many in at a time, and the next when one is done or has failed', async () => {
-    const gate = new Gate(2);
-    let inside = 0;
-    let most = 0;
-    const work = async (n: number): Promise<number> => {
-      inside += 1;
-      most = Math.max(most, inside);
-      await Promise.resolve();
-      inside -= 1;
-      if (n === 1) throw new Error('failed');
-      return n;
-    };
-    const results = await Promise.allSettled([0, 1, 2, 3, 4].map((n) => gate.run(() => work(n))));
-    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled']);
-    expect(most).toBe(2);
   });
 });

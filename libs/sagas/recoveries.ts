@@ -1,11 +1,10 @@
-import { prefixOf } from '#kernel';
+import { Gate, prefixOf } from '#kernel';
 import { recoveryEvent } from '#recoveries';
 import { Endurance, Stopping } from './endure.ts';
 import { Entries } from './entries.ts';
 import { Follower, type Stretch, type Work, type WorkContext } from './follower.ts';
 import type { Recoveries, RecoveriesParts } from './port.ts';
 import { RecoveryJob } from './recovery-job.ts';
-import { Turns } from './turns.ts';
 
 /** Jobs that read and send at the same moment; the others wait for their turn, which is over after a fraction of a second. */
 const jobsAtATime = 8;
@@ -46,7 +45,7 @@ class RecoveryWork implements Work {
   readonly #parts: RecoveriesParts;
   readonly #running = new Map<string, Running>();
   readonly #halt = new AbortController();
-  readonly #turns = new Turns(jobsAtATime);
+  readonly #turns = new Gate(jobsAtATime);
 
   constructor(parts: RecoveriesParts) {
     this.#parts = parts;

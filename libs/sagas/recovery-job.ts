@@ -1,7 +1,7 @@
 import { recoveryFold, subscriptionFold } from '#command-pipeline';
 import { scheduleDelivery } from '#deliveries';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { comparePositions, isRefusal, placeOf, type Position, type Site, sleep, streamOf } from '#kernel';
+import { comparePositions, type Gate, isRefusal, placeOf, type Position, type Site, sleep, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import { type LogRange, ReadModelsUnavailable, type Selection } from '#read-models';
 import type { Recovery, RecoveryCounts, RecoveryCursor, RecoveryEvent } from '#recoveries';
@@ -10,7 +10,6 @@ import { type Endurance, Stopping, TryAgain } from './endure.ts';
 import { inFlight } from './in-flight.ts';
 import { envelope, send } from './outputs.ts';
 import type { RecoveriesParts } from './port.ts';
-import type { Turns } from './turns.ts';
 
 const saga = 'recoveries';
 
@@ -31,7 +30,7 @@ export interface JobContext {
   /** Aborts when the job is over, or is to stop here. */
   readonly signal: AbortSignal;
   readonly endurance: Endurance;
-  readonly turns: Turns;
+  readonly turns: Gate;
 }
 
 /** Where to look, the same for every step. */
@@ -129,7 +128,7 @@ export class RecoveryJob {
     let total = 0;
     for (let cursor: RecoveryCursor | null = start; cursor !== null; ) {
       const at: RecoveryCursor = cursor;
-      const page = await this.#context.turns.take(() => this.#page(scope, at, itemsPerStep));
+      const page = await this.#context.turns.run(() => this.#page(scope, at, itemsPerStep));
       total += page.sends.length;
       cursor = page.next;
     }
@@ -139,7 +138,7 @@ export class RecoveryJob {
   }
 
   #step(scope: Scope, { total, recovered, skipped }: Progress, cursor: RecoveryCursor, subscription: LiveSubscription): Promise<Progress> {
-    return this.#context.turns.take(async () => {
+    return this.#context.turns.run(async () => {
       const { ratePerSecond } = scope.recovery;
       const startedMs = this.#parts.clock.monotonicMs();
       const { sends, next } = await this.#page(scope, cursor, Math.min(itemsPerStep, Math.ceil(ratePerSecond / stepsPerSecond)));
