@@ -5,11 +5,12 @@ import { limits } from '#contracts';
 import { wireBody } from '#deliveries';
 import type { EventBatch, EventStore } from '#event-store';
 import { createMemoryEventStore } from '#event-store/memory';
-import { eventStream as streamOf, formatInstant, type RecordedEvent } from '#kernel';
+import { eventStream as streamOf, formatInstant, type RecordedEvent, type Site } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import { eventually } from '../../../test/support/e2e/eventually.ts';
 import { rootKeyText, type Shell, startShell } from '../../../test/support/http-shell.ts';
 import { eventStream, type SseMessage } from '../../cli/sse.ts';
+import { Arrivals, mostSites } from './stream-arrivals.ts';
 
 let shell: Shell;
 let store: EventStore;
@@ -336,6 +337,20 @@ describe('an event stream', () => {
 });
 
 describe('many idle streams', () => {
+  it('of ever new sites are forgotten, and who still waits asks again', async () => {
+    const arrivals = new Arrivals(store);
+    const place = (environment: string): Site => ({ tenant: 'acme', environment });
+    const first = await arrivals.of(place('first'));
+    for (let index = 1; index < mostSites; index += 1) await arrivals.of(place(`e${index}`));
+    expect([await arrivals.of(place('first')), first.count]).toEqual([first, 0]);
+    await arrivals.of(place('one-more'));
+    const again = await arrivals.of(place('first'));
+    expect([again === first, first.count, again.count]).toEqual([false, 1, 0]);
+    await publish('a.b', { site: 'acme.first' });
+    await eventually('word of it', () => again.count > 0 || undefined);
+  });
+
+
   it('share one reader of the log: an event of another site wakes none of them', async () => {
     let reads = 0;
     const readAll = store.readAll.bind(store);
