@@ -27,7 +27,7 @@ afterEach(() => {
   for (const models of opened.splice(0)) models.close();
 });
 
-/** The real read models of the log, folded as far as it goes whenever they are asked. */
+/** The real read models of the log, folded as far as it goes whenever they are asked, or only when somebody waits for it. */
 class Models implements Selections {
   readonly #folder = mkdtempSync(join(tmpdir(), 'recoveries-'));
   readonly #file = new ModelFile(join(this.#folder, 'models.db'), { historyDays: 30 });
@@ -35,6 +35,7 @@ class Models implements Selections {
   /** Thrown instead of the next answers. */
   troubles = 0;
   brokenFor: string | undefined;
+  behind = false;
   readonly asked: DeliverySelection[] = [];
 
   constructor(readonly events: () => readonly RecordedEvent[]) {
@@ -46,14 +47,18 @@ class Models implements Selections {
       this.troubles -= 1;
       return Promise.reject(new ReadModelsUnavailable('no disk'));
     }
-    const fresh = this.events().slice(this.#seen);
-    this.#seen += fresh.length;
-    if (fresh.length > 0) this.#file.apply(fresh, fresh.at(-1)?.position ?? '0');
+    if (!this.behind) this.#fold();
     return Promise.resolve(answer(this.#file.database));
   }
 
+  #fold(): void {
+    const fresh = this.events().slice(this.#seen);
+    this.#seen += fresh.length;
+    if (fresh.length > 0) this.#file.apply(fresh, fresh.at(-1)?.position ?? '0');
+  }
+
   reached(): Promise<void> {
-    return this.#ask(() => undefined);
+    return this.#ask(() => this.#fold());
   }
   within(of: Parameters<Selections['within']>[0]): ReturnType<Selections['within']> {
     return this.#ask((database) => recordedWithin(database, of));
@@ -76,7 +81,7 @@ class Models implements Selections {
   }
 
   statusOf(id: string): string {
-    void this.#ask(() => undefined);
+    this.#fold();
     return String(this.#file.database.prepare(`SELECT status FROM ${deliveryTable.name} WHERE id = ?`).pluck().get(id));
   }
 
@@ -293,6 +298,18 @@ describe('a recovery', () => {
     };
     await world.lives({ ...killedAt(slow, Infinity, true), append });
     expect(world.scheduled()).toEqual(missed);
+  });
+
+  it('selects nothing that came into the log after its start, also when the clock was set back since', async () => {
+    const world = new World();
+    await world.subscribe();
+    const dead = await world.deliverMany(2, 'DeadLettered');
+    const id = await world.recover();
+    world.clock.setNow(world.clock.now() - hourMs / 2);
+    await world.deliver('DeadLettered');
+    await world.lives();
+    expect(world.replayed).toEqual(dead);
+    expect(world.recovery(id)).toMatchObject({ total: 2, recovered: 2 });
   });
 
   it('skips what was replayed or delivered by others since it was counted', async () => {
@@ -523,6 +540,7 @@ describe('a process that dies in the middle of a recovery', () => {
     await world.publish();
     await world.publish();
     await world.governed.must('ResumeWebhookSubscription', { webhookSubscriptionId: 's1' });
+    world.models.behind = true;
     return { world, dead, id: await world.recover({ ratePerSecond: 4 }) };
   }
 
