@@ -1,102 +1,28 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createAggregates, publishEvent } from '#command-pipeline';
-import { deliveryTable } from '#deliveries';
 import { type EventStore, StoreUnavailable } from '#event-store';
 import { createMemoryEventStore } from '#event-store/memory';
 import { deliveryId, eventStream, formatInstant, isRefusal, type JsonObject, parseStream, type RecordedEvent, stored, streamOf } from '#kernel';
-import { type DeliverySelection, ReadModelsUnavailable } from '#read-models';
 import { evolveRecovery, initialRecovery, type RecoveryEvent, type RecoveryState } from '#recoveries';
 import { type GovernedWorld, governedWorld, site, upsertOf } from '../../test/support/governed-world.ts';
 import { killedAt } from '../../test/support/log.ts';
 import { seededIds } from '../../test/support/seeded-ids.ts';
-import { ModelFile } from '../read-models/model-file.ts';
-import { recordedWithin, selectDeliveries, selectMissed } from '../read-models/queries/recoveries.ts';
-import { subscriptionVersions } from '../read-models/queries/subscriptions.ts';
+import { selectionModels } from '../../test/support/selection-models.ts';
 import { createFanOut } from './fan-out.ts';
-import type { Recoveries, SagaAlarm, Selections, SubscriptionVersions } from './port.ts';
+import type { Recoveries, SagaAlarm } from './port.ts';
 import { createRecoveries } from './recoveries.ts';
 
 const outcome = { attempt: 1, startedAt: '2026-01-01T00:00:00.000Z', durationMs: 5, status: 500, error: null, subscriptionRevision: 1, secretVersionIds: [], transcriptSha256: 't' };
 const hourMs = 3_600_000;
-const opened: Models[] = [];
-afterEach(() => {
-  for (const models of opened.splice(0)) models.close();
-});
-
-/** The real read models of the log, folded as far as it goes whenever they are asked, or only when somebody waits for it. */
-class Models implements Selections {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'recoveries-'));
-  readonly #file = new ModelFile(join(this.#folder, 'models.db'), { historyDays: 30 });
-  #seen = 0;
-  /** Thrown instead of the next answers. */
-  troubles = 0;
-  brokenFor: string | undefined;
-  behind = false;
-  readonly asked: DeliverySelection[] = [];
-
-  constructor(readonly events: () => readonly RecordedEvent[]) {
-    opened.push(this);
-  }
-
-  #ask<T>(answer: (database: ModelFile['database']) => T): Promise<T> {
-    if (this.troubles > 0) {
-      this.troubles -= 1;
-      return Promise.reject(new ReadModelsUnavailable('no disk'));
-    }
-    if (!this.behind) this.#fold();
-    return Promise.resolve(answer(this.#file.database));
-  }
-
-  #fold(): void {
-    const fresh = this.events().slice(this.#seen);
-    this.#seen += fresh.length;
-    if (fresh.length > 0) this.#file.apply(fresh, fresh.at(-1)?.position ?? '0');
-  }
-
-  reached(): Promise<void> {
-    return this.#ask(() => this.#fold());
-  }
-  within(of: Parameters<Selections['within']>[0]): ReturnType<Selections['within']> {
-    return this.#ask((database) => recordedWithin(database, of));
-  }
-  deliveries(selection: DeliverySelection): ReturnType<Selections['deliveries']> {
-    this.asked.push(selection);
-    if (selection.subscriptionId === this.brokenFor) return Promise.reject(new TypeError('broken'));
-    return this.#ask((database) => selectDeliveries(database, selection));
-  }
-  missed(selection: Parameters<Selections['missed']>[0]): ReturnType<Selections['missed']> {
-    return this.#ask((database) => selectMissed(database, selection));
-  }
-  /** The versions as they would be had every pause been active, and been all there was. */
-  get pausesAsActive(): SubscriptionVersions {
-    const swapped = { PAUSED: 'ACTIVE', ACTIVE: 'PAUSED', DELETED: 'DELETED' } as const;
-    return {
-      reached: () => Promise.resolve(),
-      overlapping: (where, after, through) => this.#ask((database) => subscriptionVersions(database, { site: where, overlapping: [after, through] }).map((version) => ({ ...version, status: swapped[version.status] }))),
-    };
-  }
-
-  statusOf(id: string): string {
-    this.#fold();
-    return String(this.#file.database.prepare(`SELECT status FROM ${deliveryTable.name} WHERE id = ?`).pluck().get(id));
-  }
-
-  close(): void {
-    this.#file.close();
-    rmSync(this.#folder, { recursive: true });
-  }
-}
+const modelsOf = selectionModels();
 
 type Ending = 'Succeeded' | 'DeadLettered' | 'AttemptFailed';
 
 class World {
   readonly governed: GovernedWorld = governedWorld();
   readonly clock = this.governed.clock;
-  readonly models = new Models(() => this.governed.log.events);
+  readonly models = modelsOf(() => this.governed.log.events);
   readonly alarms: SagaAlarm[] = [];
   #processes = 0;
   #published = 0;
@@ -401,7 +327,7 @@ describe('the events a recovery schedules as missed', () => {
   async function fannedOut(world: World): Promise<readonly object[]> {
     const { log } = world.governed;
     const before = { head: log.head, events: [...log.events] };
-    const fanOut = createFanOut({ store: createMemoryEventStore(log), clock: world.clock, ids: seededIds(3), versions: new Models(() => before.events).pausesAsActive, onAlarm: (alarm) => world.alarms.push(alarm) });
+    const fanOut = createFanOut({ store: createMemoryEventStore(log), clock: world.clock, ids: seededIds(3), versions: modelsOf(() => before.events).pausesAsActive, onAlarm: (alarm) => world.alarms.push(alarm) });
     fanOut.start();
     await world.clock.advance(0);
     await fanOut.stop();
