@@ -57,7 +57,7 @@ export { FieldErrorDto, ProblemDto, UnmetDto } from './problem-answers.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
 export { RecoveryChangeDto, RecoveryDto, TestAnswerDto } from './recoveries.ts';
 export { recoverableStatuses, RecoverPayload, recoveryStatuses, TestPayload } from './recovery-commands.ts';
-export { exampleOf, schemaOf } from './schema.ts';
+export { schemaOf } from './schema.ts';
 export { fieldsOf, readDto, type ReadResult } from './read-dto.ts';
 export { CommandBody } from './requests.ts';
 export {

@@ -30,21 +30,3 @@ function orNull(schema: JsonSchema): JsonSchema {
   if (typeof type !== 'string') return { anyOf: [schema, { type: 'null' }] };
   return { ...schema, type: [type, 'null'], ...(Array.isArray(values) ? { enum: [...(values as readonly unknown[]), null] } : {}) };
 }
-
-/** An example of a request, made of the examples of its required fields and of the optional ones that have one. */
-export const exampleOf = (dto: Dto): JsonSchema =>
-  Object.fromEntries([...fieldsOf(dto)].flatMap(([name, field]): (readonly [string, unknown])[] => {
-    const example = exampleFor(field);
-    return example === undefined ? [] : [[name, example]];
-  }));
-
-function exampleFor({ dto, many, doc, schema }: FieldContext): unknown {
-  if (doc.example !== undefined || doc.optional === true) return doc.example;
-  if (dto !== undefined) return many === true ? [exampleOf(dto())] : exampleOf(dto());
-  return schema === undefined ? undefined : exampleValue(schema);
-}
-
-function exampleValue({ type, enum: values }: JsonSchema): unknown {
-  if (Array.isArray(values)) return values[0] as unknown;
-  return { string: 'text', boolean: true, integer: 1, object: {} }[String(type)];
-}

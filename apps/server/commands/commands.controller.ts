@@ -37,7 +37,7 @@ export class CommandsController {
   @HttpCode(200)
   @ForKeys()
   @Takes('dryRun')
-  @Describe({ tag: 'Commands', operationId: 'command', summary: 'Send a command', headers: ['Idempotency-Key'], answer: CommandAnswerDto })
+  @Describe({ tag: 'Commands', operationId: 'command', summary: 'Send a command', headers: ['Idempotency-Key'], answerHeaders: ['Idempotency-Replayed'], answer: CommandAnswerDto })
   async send(
     @Param('commandType') typeText: string,
     @Query('dryRun') dryRun: string | undefined,

@@ -36,6 +36,7 @@ export class PublishController {
     description: 'One bad event is refused with 400, 413 or 422; the items of a list are accepted or refused one by one. The event id is the idempotency key; one without is given an id and is not idempotent.',
     body: { oneOf: [eventSchema, { type: 'array', minItems: 1, maxItems: limits.eventsPerRequest, items: eventSchema }] },
     headers: ['Idempotency-Key', 'Kf-Actor', 'Kf-On-Behalf-Of'],
+    answerHeaders: ['Idempotency-Replayed'],
     answer: PublishAnswerDto,
     problems: ['idempotency-key-invalid', 'actor-not-allowed', 'payload-too-large', 'unsupported-media-type', 'idempotency-key-reused', 'outcome-unknown', 'store-unavailable'],
   })

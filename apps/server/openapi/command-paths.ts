@@ -1,8 +1,10 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { CommandAnswerDto, CommandBody, commandPayloads, type CommandType, DryRunDto, exampleOf, type JsonSchema, type ProblemSlug, refTo, schemaOf } from '#contracts';
+import { CommandAnswerDto, CommandBody, commandPayloads, type CommandType, DryRunDto, type JsonSchema, type ProblemSlug, refTo, schemaOf } from '#contracts';
 import { catalogue } from '../commands/catalogue.ts';
+import { exampleOfSchema } from './examples.ts';
 import { problemResponses } from './responses.ts';
 import { answerExample } from './result-examples.ts';
+import { schemas } from './schemas.ts';
 import { needsText } from './words.ts';
 
 type Paths = OpenAPIObject['paths'];
@@ -33,7 +35,7 @@ function operationOf(type: CommandType, operation: Operation): Operation {
     summary,
     description: notes.filter((note) => note !== undefined).join(' '),
     parameters: (operation.parameters ?? []).flatMap((parameter) => ('name' in parameter && parameter.name === 'commandType' ? [] : [required(parameter)])),
-    requestBody: { required: true, content: { 'application/json': { schema: bodySchema(type), example: { ...exampleOf(CommandBody), payload: exampleOf(commandPayloads[type]) } } } },
+    requestBody: { required: true, content: { 'application/json': { schema: bodySchema(type), example: exampleOfSchema(bodySchema(type), schemas()) } } },
     responses: {
       200: { ...ok, description: 'Success; with `dryRun=true` what would happen', content: { 'application/json': { schema: { anyOf: [refTo(CommandAnswerDto), refTo(DryRunDto)] }, example: answerExample(type) } } },
       ...problemResponses(problemsOf(type)),
