@@ -118,6 +118,7 @@ describe('why an event was, or was not, delivered', () => {
     await world.publish('e1');
     const first = await world.schedule('e1');
     expect(world.ask()).toMatchObject({ code: 'pending', delivered: false, because: { position: first.position }, delivery: { state: { status: 'PENDING' } } });
+    expect(world.ask().sentence).toContain(`SYSTEM:fan-out scheduled its delivery at position ${first.position}`);
     await world.delivery('e1', succeeded(1));
     const again = await world.delivery('e1', replayed, { actortype: 'USER', actorid: 'kim' });
     const why = world.ask();

@@ -94,7 +94,7 @@ function scheduled({ state, last, cancelledBy, attempts }: FoldedDelivery, subsc
 const times = (attempts: number): string => (attempts === 1 ? '1 attempt' : `${attempts} attempts`);
 
 const openedBy = (last: DeliveryFact): string =>
-  last.type === 'WebhookDeliveryReplayRequested' ? `${who(last)} had it sent again ${where(last)}, and that attempt has not come to an end yet` : `its delivery was scheduled ${where(last)}, and its first attempt has not come to an end yet`;
+  last.type === 'WebhookDeliveryReplayRequested' ? `${who(last)} had it sent again ${where(last)}, and that attempt has not come to an end yet` : `${who(last)} scheduled its delivery ${where(last)}, and its first attempt has not come to an end yet`;
 
 function unscheduled(facts: ExplainFacts, published: NonNullable<ExplainFacts['published']>, moments: readonly Moment[], then: Moment | undefined, event: string): Verdict {
   const not = `${event} was not delivered to ${facts.subscriptionId}`;

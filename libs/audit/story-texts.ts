@@ -29,7 +29,7 @@ const before = (previous: { readonly versionId: string; readonly graceUntil: str
 const attempt = (id: string, { data }: { readonly data: AttemptOutcome }): string => `Attempt ${data.attempt} of delivery ${id}, signed with secret version ${data.secretVersionIds.join(' and ')}, came to ${cameTo(data)} after ${Math.round(data.durationMs)} ms`;
 
 const ofDeliveries: Texts<DeliveryEvent> = {
-  WebhookDeliveryScheduled: ({ data }, id) => `Delivery ${id} of event ${data.eventId} (${data.eventType}) to subscription ${data.subscriptionId} was scheduled.`,
+  WebhookDeliveryScheduled: (event, id) => `${who(event)} scheduled delivery ${id} of event ${event.data.eventId} (${event.data.eventType}) to subscription ${event.data.subscriptionId}.`,
   WebhookDeliverySucceeded: (event, id) => `${attempt(id, event)}: it is delivered.`,
   WebhookDeliveryAttemptFailed: (event, id) => `${attempt(id, event)}; the next is due at ${event.data.nextAttemptAt}.`,
   WebhookDeliveryDeadLettered: (event, id) => `${attempt(id, event)}, and the delivery was given up (${event.data.reason}).`,

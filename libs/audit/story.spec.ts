@@ -36,6 +36,14 @@ describe('a story', () => {
     expect(published?.data).toBeNull();
   });
 
+  it('says who scheduled a delivery: the fan-out, or a recovery of what was missed', () => {
+    const [scheduled] = everything.filter(({ type }) => type === 'WebhookDeliveryScheduled');
+    if (scheduled === undefined) throw new Error('none is scheduled');
+    const by = (actorid: string): string => told({ ...scheduled, metadata: { ...scheduled.metadata, actortype: 'SYSTEM', actorid } })[0]?.text ?? '';
+    expect(by('fan-out')).toMatch(/^SYSTEM:fan-out scheduled delivery dlv_/);
+    expect(by('recoveries')).toMatch(/^SYSTEM:recoveries scheduled delivery dlv_/);
+  });
+
   it('is in the order of the log, each event once', () => {
     const some = everything.slice(0, 30);
     expect(told(...[...some].reverse(), ...some).map(({ position }) => position)).toEqual(some.map(({ position }) => position));

@@ -203,9 +203,21 @@ describe('a recovery', () => {
     await world.lives();
     expect(world.scheduled()).toEqual(missed.map(({ metadata }) => metadata['publishedid']));
     expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', total: 2, recovered: 2 });
-    await world.recover({ status: ['MISSED'] });
+    const again = await world.recover({ status: ['MISSED'] });
     await world.lives();
     expect(world.scheduled()).toHaveLength(2);
+    expect(world.recovery(again)).toMatchObject({ status: 'FINISHED', total: 2, recovered: 0, skipped: 2 });
+  });
+
+  it('says that it scheduled what was missed, and why', async () => {
+    const world = new World();
+    await world.subscribe('s1', { status: 'PAUSED' });
+    await world.publish();
+    const id = await world.recover({ status: ['MISSED'] });
+    await world.lives();
+    const [start] = world.of(streamOf('recovery', site, id));
+    const [scheduled] = world.of('webhookdelivery-', 'WebhookDeliveryScheduled');
+    expect(scheduled?.metadata).toMatchObject({ ...site, actortype: 'SYSTEM', actorid: 'recoveries', causationid: start?.id, correlationid: start?.metadata['correlationid'] });
   });
 
   it('schedules for an ORDERED subscription in log order, one after the other', async () => {

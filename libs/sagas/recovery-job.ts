@@ -179,19 +179,21 @@ export class RecoveryJob {
     return isRefusal(answer) || answer.outcome === 'NO_CHANGE' ? 'skipped' : 'recovered';
   }
 
-  async #schedule({ subscriptionId, incarnation }: Recovery, eventStream: string): Promise<keyof RecoveryCounts> {
+  async #schedule({ subscriptionId, incarnation, because }: Recovery, eventStream: string): Promise<keyof RecoveryCounts> {
     const { store, clock } = this.#parts;
     const [event] = await store.readStream(eventStream, 0, 1);
     if (event === undefined) return 'skipped';
-    const { stream, event: scheduled } = scheduleDelivery(readPublishedEvent(event), event, { subscriptionId, incarnation }, clock.now());
+    const { stream, event: scheduled } = scheduleDelivery(readPublishedEvent(event), event, { subscriptionId, incarnation }, clock.now(), { saga, because });
     try {
       await store.append(stream, 'NO_STREAM', [scheduled]);
-      return 'recovered';
     } catch (error) {
-      // It has been removed since; a delivery that is there is met by the same event id, which is success.
+      // It has been removed since.
       if (error instanceof WrongExpectedRevision || error instanceof StreamTombstoned) return 'skipped';
       throw error;
     }
+    // A delivery that was there is met by the same event id, which is success: it says itself who scheduled it.
+    const [first] = await store.readStream(stream, 0, 1);
+    return first?.metadata['causationid'] === because.causationId ? 'recovered' : 'skipped';
   }
 
   /** Undefined when it is gone, for good or not: nothing is sent to it. */
