@@ -90,6 +90,11 @@ describe('RecoverWebhookDeliveries', () => {
 
   it('does not go past a policy that asks for an approval of each replay: approval-required', () => {
     given().when(start({ replayIsGated: true })).thenRefused('approval-required');
+    given().when(start({ replayIsGated: true, statuses: ['SCHEDULED'] })).thenRefused('approval-required');
+  });
+
+  it('replays nothing of what was missed, so no such policy is in the way of that alone', () => {
+    given().when(start({ replayIsGated: true, statuses: ['MISSED'] })).then({ ...started, data: { ...started.data, statuses: ['MISSED'] } });
   });
 });
 

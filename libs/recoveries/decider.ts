@@ -1,6 +1,6 @@
 import { type Accepted, type Decision, formatInstant, refuse, type Refusal } from '#kernel';
 import { refuseMissing, type SubscriptionState } from '#subscriptions';
-import { type RecoverableStatus, recoverableStatuses, type RecoveryEvent } from './events.ts';
+import { type RecoverableStatus, recoverableStatuses, type RecoveryEvent, replays } from './events.ts';
 import type { RecoveryState } from './state.ts';
 
 /** What is selected when nothing is said: what was lost. */
@@ -40,13 +40,13 @@ export function decideRecovery(state: RecoveryState, command: RecoveryCommand): 
 type Start = Extract<RecoveryCommand, { do: 'start' }>;
 
 function start(state: RecoveryState, command: Start): Decision<RecoveryEvent, object, Code> {
-  const { recoveryId, webhookSubscriptionId, subscription, sinceMs, ratePerSecond, nowMs } = command;
+  const { recoveryId, webhookSubscriptionId, subscription, sinceMs, statuses, ratePerSecond, nowMs } = command;
   if (state.status !== 'NONE') return accepted(recoveryId, state.status, []);
   if (subscription.status === 'NONE' || subscription.status === 'DELETED') return refuseMissing(webhookSubscriptionId, subscription);
   const untilMs = command.untilMs ?? nowMs;
-  const refusal = wrongTimes(sinceMs, untilMs, nowMs) ?? (command.replayIsGated ? pastTheGate : undefined);
+  const refusal = wrongTimes(sinceMs, untilMs, nowMs) ?? pastTheGate(command);
   if (refusal !== undefined) return refusal;
-  const asked = { since: formatInstant(sinceMs), until: formatInstant(untilMs), statuses: recoverableStatuses.filter((one) => command.statuses.includes(one)), ratePerSecond };
+  const asked = { since: formatInstant(sinceMs), until: formatInstant(untilMs), statuses: recoverableStatuses.filter((one) => statuses.includes(one)), ratePerSecond };
   const event: RecoveryEvent = { type: 'WebhookRecoveryStarted', data: { subscriptionId: webhookSubscriptionId, incarnation: subscription.incarnation, ...asked } };
   return accepted(recoveryId, 'RUNNING', [event], { webhookSubscriptionId, ...asked });
 }
@@ -61,8 +61,10 @@ function wrongTimes(sinceMs: number, untilMs: number, nowMs: number): Refusal<'v
 
 const invalid = (member: string, message: string): Refusal<'validation-failed'> => refuse('validation-failed', `${member} ${message}.`, { errors: [{ path: `payload.${member}`, message }] });
 
-const gated = 'A policy of this site asks for an approval of each ReplayWebhookDelivery; a recovery of many deliveries at once would go past it. Replay them one by one, each with its approval, or have the policy changed.';
-const pastTheGate = refuse('approval-required', gated, { unmet: [{ code: 'approval-required', detail: gated }], candidates: [] });
+const gated = 'A policy of this site asks for an approval of each ReplayWebhookDelivery; a recovery of many deliveries at once would go past it. Replay them one by one, each with its approval, or have the policy changed. What was MISSED is not replayed but scheduled: alone it can be recovered.';
+const goesPastTheGate = refuse('approval-required', gated, { unmet: [{ code: 'approval-required', detail: gated }], candidates: [] });
+
+const pastTheGate = ({ replayIsGated, statuses }: Start): Refusal<'approval-required'> | undefined => (replayIsGated && replays(statuses) ? goesPastTheGate : undefined);
 
 function cancel(state: RecoveryState, recoveryId: string): Decision<RecoveryEvent, object, Code> {
   if (state.status === 'NONE') return refuse('not-found', `There is no recovery ${recoveryId} in this tenant and environment.`);

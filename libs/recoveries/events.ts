@@ -4,6 +4,9 @@ import type { DomainEvent, Position } from '#kernel';
 export const recoverableStatuses = ['DEAD_LETTERED', 'SCHEDULED', 'CANCELLED', 'DELIVERED', 'MISSED'] as const;
 export type RecoverableStatus = (typeof recoverableStatuses)[number];
 
+/** Whether a recovery of these replays deliveries; what was missed has none yet and is scheduled. */
+export const replays = (statuses: readonly RecoverableStatus[]): boolean => statuses.some((status) => status !== 'MISSED');
+
 /** How far a recovery is: first the deliveries, then the events missed, each in log order. Everything up to `position` was looked at. */
 export interface RecoveryCursor {
   readonly part: 'DELIVERIES' | 'MISSED';

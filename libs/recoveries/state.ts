@@ -30,6 +30,12 @@ export type RecoveryState = { readonly status: 'NONE' } | Recovery;
 
 export const initialRecovery: RecoveryState = { status: 'NONE' };
 
+/**
+ * Before which time it selects. One that was asked for until its start takes all that stands before that in the log, whatever
+ * the clocks of other processes said, or this one before it was set back.
+ */
+export const selectsBeforeMs = ({ untilMs, createdAtMs }: Recovery): number => (untilMs < createdAtMs ? untilMs : Infinity);
+
 /** Folds one event of a recovery's stream. An event that cannot follow the state is a broken log: it throws. */
 export function evolveRecovery(state: RecoveryState, event: Stored<RecoveryEvent>): RecoveryState {
   if (event.type === 'WebhookRecoveryStarted') return started(event);

@@ -4,6 +4,7 @@ import { createAggregates, publishEvent } from '#command-pipeline';
 import { type EventStore, StoreUnavailable } from '#event-store';
 import { createMemoryEventStore } from '#event-store/memory';
 import { deliveryId, eventStream, formatInstant, isRefusal, type JsonObject, parseStream, type RecordedEvent, stored, streamOf } from '#kernel';
+import { ReadModelsUnavailable } from '#read-models';
 import { evolveRecovery, initialRecovery, type RecoveryEvent, type RecoveryState } from '#recoveries';
 import { type GovernedWorld, governedWorld, site, upsertOf } from '../../test/support/governed-world.ts';
 import { killedAt } from '../../test/support/log.ts';
@@ -24,6 +25,8 @@ class World {
   readonly clock = this.governed.clock;
   readonly models = modelsOf(() => this.governed.log.events);
   readonly alarms: SagaAlarm[] = [];
+  /** How many of the next commands find no read models, which are asked about what is old. */
+  unavailable = 0;
   #processes = 0;
   #published = 0;
 
@@ -95,7 +98,13 @@ class World {
       ids: seededIds(90_000 + this.#processes),
       onAlarm: (alarm) => this.alarms.push(alarm),
       aggregates: createAggregates(store),
-      execute: (request) => pipeline.execute(request),
+      execute: (request) => {
+        if (this.unavailable > 0) {
+          this.unavailable -= 1;
+          return Promise.reject(new ReadModelsUnavailable('no disk'));
+        }
+        return pipeline.execute(request);
+      },
       selections: this.models,
     });
   }
@@ -248,6 +257,55 @@ describe('a recovery', () => {
     await world.lives();
     expect(world.replayed).toEqual(dead);
     expect(world.recovery(id)).toMatchObject({ total: 2, recovered: 2 });
+  });
+
+  it('without an end selects everything before its start in the log, whatever the clocks of then said', async () => {
+    const world = new World();
+    await world.subscribe();
+    await world.clock.advance(hourMs / 2);
+    const dead = await world.deliverMany(2, 'DeadLettered');
+    await world.governed.must('PauseWebhookSubscription', { webhookSubscriptionId: 's1' });
+    const { metadata } = await world.publish();
+    const sinceMs = world.clock.now() - hourMs;
+    const bounded = formatInstant(world.clock.now() - hourMs / 2);
+    world.clock.setNow(world.clock.now() - hourMs / 4);
+    const payload = { webhookSubscriptionId: 's1', since: formatInstant(sinceMs), ratePerSecond: 10_000 };
+    const none = (await world.governed.must('RecoverWebhookDeliveries', { ...payload, until: bounded })).resourceId;
+    const all = (await world.governed.must('RecoverWebhookDeliveries', payload)).resourceId;
+    await world.lives();
+    expect(world.recovery(none)).toMatchObject({ status: 'FINISHED', total: 0 });
+    expect(world.recovery(all)).toMatchObject({ status: 'FINISHED', total: 3, recovered: 3 });
+    expect(world.replayed).toEqual(dead);
+    expect(world.scheduled()).toContain(metadata['publishedid']);
+  });
+
+  it('replays nothing more once a policy asks for an approval of each replay, and says why', async () => {
+    const world = new World();
+    await world.subscribe();
+    await world.deliverMany(30, 'DeadLettered');
+    const id = await world.recover({ ratePerSecond: 4 });
+    const recoveries = await world.started();
+    await world.clock.advance(2_000);
+    await world.governed.must('SetApprovalPolicy', { commandType: 'ReplayWebhookDelivery', required: true });
+    const before = world.replayed.length;
+    await world.clock.advance(10_000);
+    await recoveries.stop();
+    expect(before).toBeGreaterThan(4);
+    expect(world.replayed).toHaveLength(before);
+    expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', total: 30, recovered: before, detail: expect.stringContaining('approval') });
+  });
+
+  it('schedules what was missed also where each replay needs an approval: that replays nothing', async () => {
+    const world = new World();
+    await world.subscribe('s1', { status: 'PAUSED' });
+    await world.publish();
+    await world.governed.must('SetApprovalPolicy', { commandType: 'ReplayWebhookDelivery', required: true });
+    const payload = { webhookSubscriptionId: 's1', since: formatInstant(world.clock.now() - hourMs) };
+    expect(await world.governed.refused('RecoverWebhookDeliveries', payload)).toBe('approval-required');
+    const id = await world.recover({ status: ['MISSED'] });
+    await world.lives();
+    expect(world.scheduled()).toHaveLength(1);
+    expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', recovered: 1, detail: null });
   });
 
   it('skips what was replayed or delivered by others since it was counted', async () => {
@@ -570,6 +628,18 @@ describe('trouble', () => {
     expect(world.replayed).toHaveLength(10);
     expect(world.alarms.map(({ alarm }) => alarm)).toEqual(['store-trouble', ...world.alarms.slice(1).map(() => 'store-trouble')]);
     expect(world.alarms.length).toBeLessThanOrEqual(3);
+  });
+
+  it('of the read models while a delivery from before the last day is replayed is waited out too', async () => {
+    const world = new World();
+    await world.subscribe();
+    const dead = await world.deliverMany(3, 'DeadLettered');
+    const id = await world.recover();
+    world.unavailable = 2;
+    await world.lives();
+    expect(world.replayed.toSorted()).toEqual(dead.toSorted());
+    expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', recovered: 3 });
+    expect(world.alarms.map(({ alarm }) => alarm)).toEqual(['store-trouble']);
   });
 
   it('that does not pass parks the job with an alarm, not the others, until the next start', async () => {

@@ -1,10 +1,10 @@
-import { recoveryFold, subscriptionFold } from '#command-pipeline';
+import { loadPolicy, recoveryFold, subscriptionFold } from '#command-pipeline';
 import { scheduleDelivery } from '#deliveries';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
 import { comparePositions, type Gate, isRefusal, placeOf, type Position, type Site, sleep, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import { type LogRange, ReadModelsUnavailable, type Selection } from '#read-models';
-import type { Recovery, RecoveryCounts, RecoveryCursor, RecoveryEvent } from '#recoveries';
+import { type Recovery, type RecoveryCounts, type RecoveryCursor, type RecoveryEvent, replays, selectsBeforeMs } from '#recoveries';
 import type { LiveSubscription } from '#subscriptions';
 import { type Endurance, Stopping, TryAgain } from './endure.ts';
 import { inFlight } from './in-flight.ts';
@@ -104,6 +104,7 @@ export class RecoveryJob {
       await this.#free();
       const subscription = await this.#subscriptionOf(recovery);
       if (subscription === undefined) return await this.#finish(recovery, progress, 'The webhook subscription was deleted.');
+      if (await this.#isGated(recovery, progress.cursor)) return await this.#finish(recovery, progress, 'A policy asks for an approval of each replay since.');
       progress = await this.#step(scope, progress, progress.cursor, subscription);
       if (progress.cursor !== null && this.#isRecordDue(progress)) await this.#record(recovery, progress, progress.cursor);
     }
@@ -117,8 +118,8 @@ export class RecoveryJob {
     const { selections, store } = this.#parts;
     const head = await this.#durably(() => store.head());
     await this.#ask(() => selections.reached(head, this.#context.signal));
-    const { sinceMs, untilMs, startedPosition, total, recordedPosition } = recovery;
-    const range = await this.#ask(() => selections.within({ site: this.#site, sinceMs, untilMs, after: '0', through: startedPosition }));
+    const { sinceMs, startedPosition, total, recordedPosition } = recovery;
+    const range = await this.#ask(() => selections.within({ site: this.#site, sinceMs, untilMs: selectsBeforeMs(recovery), after: '0', through: startedPosition }));
     return { recovery, range, openedAfter: total === null ? null : recordedPosition };
   }
 
@@ -144,7 +145,7 @@ export class RecoveryJob {
       const { sends, next } = await this.#page(scope, cursor, Math.min(itemsPerStep, Math.ceil(ratePerSecond / stepsPerSecond)));
       const counts = { recovered, skipped };
       await inFlight(sends, atOnce(cursor, subscription), async (one) => {
-        counts[await this.#durably(one)] += 1;
+        counts[await this.#ask(one)] += 1;
       });
       this.#freeAtMs = Math.max(this.#freeAtMs, startedMs) + (sends.length * 1_000) / ratePerSecond;
       return { ...counts, total: Math.max(total, counts.recovered + counts.skipped), cursor: next };
@@ -152,8 +153,8 @@ export class RecoveryJob {
   }
 
   async #page({ recovery, range, openedAfter }: Scope, { part, position }: RecoveryCursor, limit: number): Promise<Page> {
-    const { subscriptionId, incarnation, sinceMs, untilMs, statuses } = recovery;
-    const selection: Selection = { site: this.#site, subscriptionId, incarnation, sinceMs, untilMs, after: position, through: range.through, limit };
+    const { subscriptionId, incarnation, sinceMs, statuses } = recovery;
+    const selection: Selection = { site: this.#site, subscriptionId, incarnation, sinceMs, untilMs: selectsBeforeMs(recovery), after: position, through: range.through, limit };
     const nextOf = (through: Position): RecoveryCursor | null => (comparePositions(through, range.through) < 0 ? { part, position: through } : part === 'DELIVERIES' ? { part: 'MISSED', position: range.after } : null);
     if (part === 'MISSED') {
       if (!statuses.includes('MISSED')) return { sends: [], next: null };
@@ -202,6 +203,12 @@ export class RecoveryJob {
     return (state.status === 'ACTIVE' || state.status === 'PAUSED') && state.incarnation === incarnation ? state : undefined;
   }
 
+  /** The gate is for callers; what would go past it for one that came before it must stop here. */
+  async #isGated({ statuses }: Recovery, { part }: RecoveryCursor): Promise<boolean> {
+    if (part === 'MISSED' || !replays(statuses)) return false;
+    return (await this.#durably(() => loadPolicy(this.#parts.aggregates, this.#site, 'ReplayWebhookDelivery'))).state.policy.required;
+  }
+
   #isRecordDue({ recovered, skipped }: RecoveryCounts): boolean {
     return recovered + skipped - this.#recordedItems >= recordAfterItems || this.#parts.clock.monotonicMs() - this.#recordedMs >= recordAfterMs;
   }
@@ -245,7 +252,7 @@ export class RecoveryJob {
     }
   }
 
-  /** Asks the read models, until they answer. */
+  /** Asks the read models, or what asks them, until they answer. */
   #ask<T>(question: () => Promise<T>): Promise<T> {
     return this.#durably(async () => {
       try {

@@ -68,7 +68,7 @@ export class RecoverController {
     operationId: 'recoverWebhook',
     summary: 'Send again what a webhook subscription did not get',
     description:
-      'Starts a job that goes through the selected deliveries in the order they were scheduled and makes one more attempt at each, at a rate of its own, also across restarts of the server: no delivery is replayed twice by one job. Events missed while paused are scheduled like new ones. See `GET /api/recoveries/{recoveryId}` for its progress; the command `CancelWebhookRecovery` ends it. Refused where a policy asks for an approval of each `ReplayWebhookDelivery`, which it would go past.',
+      'Starts a job that goes through the selected deliveries in the order they were scheduled and makes one more attempt at each, at a rate of its own, also across restarts of the server: no delivery is replayed twice by one job. Events missed while paused are scheduled like new ones. See `GET /api/recoveries/{recoveryId}` for its progress; the command `CancelWebhookRecovery` ends it. Where a policy asks for an approval of each `ReplayWebhookDelivery`, which it would go past, only `MISSED` alone is taken, and a job that replays ends when such a policy is set.',
     body: refTo(RecoverPayload),
     status: 201,
     answerHeaders: ['Location', ...restCreate.answerHeaders],
