@@ -10,6 +10,7 @@ import { EventStreams, keepAliveMs, longestStallMs, type StreamMessage } from '.
 import { PageOfRequest, type PageRequest } from '../http/lists.ts';
 import { Takes } from '../http/parameters.ts';
 import { invalid } from '../http/problem.ts';
+import { ReadAhead } from '../http/read-ahead.ts';
 import { resumeAfter } from '../http/resume.ts';
 import { CLOCK, LOG_READER, type LogReader } from '../parts.ts';
 
@@ -98,18 +99,15 @@ export class AuditEventsController {
   }
 
   private async *messages(site: Site, filter: RecordFilter, from: Position, signal: AbortSignal): AsyncGenerator<StreamMessage> {
-    const prefixes = recordPrefixes(site);
+    const ahead = new ReadAhead(this.log, { prefixes: recordPrefixes(site) });
     for (let after = from; !signal.aborted; ) {
-      const { events, position, caughtUp } = await this.log.readAll(after, { prefixes }, readAhead);
+      const { events, position, caughtUp } = await ahead.after(after);
       for (const event of events.map(auditEvent)) if (passesFilter(filter, event)) yield { event: 'event', id: event.position, data: auditEventJson(event) };
       after = position;
       if (caughtUp && !(await slept(this.clock, signal))) return;
     }
   }
 }
-
-/** How many events a stream has in memory at most; a read is also bounded in bytes. */
-const readAhead = 100;
 
 /** False when the stream ended meanwhile. */
 const slept = (clock: Clock, signal: AbortSignal): Promise<boolean> =>

@@ -4,11 +4,9 @@ import { readPublishedEvent, type PublishedEvent } from '#publishing';
 import { globMatches, namesOperationalEvents, parsePattern } from '#subscriptions';
 import { invalid } from '../http/problem.ts';
 import type { StreamMessage } from '../http/event-stream.ts';
+import { ReadAhead } from '../http/read-ahead.ts';
 import type { LogReader } from '../parts.ts';
 import type { Arrivals } from './stream-arrivals.ts';
-
-/** How many events a stream has in memory at most; the page is also bounded in bytes. */
-const pageEvents = 100;
 
 /** Which events a stream is asked for. */
 export type Wanted = (event: Pick<PublishedEvent, 'type' | 'operational'>) => boolean;
@@ -23,12 +21,12 @@ export function wantedBy(pattern: string | undefined): Wanted {
 
 /** The wanted events of a site after a position, in log order, as receivers get them; goes on with those to come until the signal aborts. */
 export async function* eventMessages(log: Pick<LogReader, 'readAll'>, arrivals: Arrivals, asked: { readonly site: Site; readonly after: Position; readonly wanted: Wanted }, signal: AbortSignal): AsyncGenerator<StreamMessage> {
-  const filter = { prefixes: [`event-${siteKey(asked.site)}.`] };
+  const ahead = new ReadAhead(log, { prefixes: [`event-${siteKey(asked.site)}.`] });
   let { after } = asked;
   while (!signal.aborted) {
     const growth = await arrivals.of(asked.site);
     const { count } = growth;
-    const { events, position, caughtUp } = await log.readAll(after, filter, pageEvents);
+    const { events, position, caughtUp } = await ahead.after(after);
     for (const event of events.map(readPublishedEvent).filter(asked.wanted)) yield { event: 'event', id: event.position, data: wireBody(event) };
     after = position;
     if (caughtUp) await growth.since(count, signal);

@@ -1,13 +1,13 @@
 import { Gate, type Position } from '#kernel';
 import type { LogReader } from '../parts.ts';
 
-/** So close to its end the log is read from memory, or as good as that. */
-const nearEnd = 8_192n;
+/** So close to its end the log is in memory, also where its events are as large as they may be. */
+const nearEnd = 32n;
 
 /**
  * The log for those who read it over HTTP. Reads that begin far from its end go one at a time: each may look through 100,000
- * events, appends wait behind every read that was asked for before them, and a few hundred clients that begin at the
- * start would hold up everybody who writes (300,000 events and 200 clients: by more than a minute; so: by a third of a second).
+ * events and bring 2 MiB, appends wait behind every read that was asked for before them, and a few hundred clients that begin
+ * at the start would fill the memory and hold up everybody who writes (300,000 events and 200 clients: by more than a minute; so: by a third of a second).
  */
 export function oneFarReadAtATime(log: LogReader): LogReader {
   const farReads = new Gate(1);
