@@ -2,7 +2,7 @@
  * The direction of dependencies, as rules a machine checks (ARCHITECTURE.md says why each is there):
  * kernel <- domain <- command-pipeline, read-models, dispatching <- apps; contracts <- apps.
  */
-const domain = '^libs/(subscriptions|publishing|deliveries|approvals|access)/';
+const domain = '^libs/(subscriptions|publishing|deliveries|recoveries|approvals|access)/';
 const spec = '\\.spec\\.ts$';
 const io = '^(node:)?(fs|fs/promises|net|http|https|http2|dns|dns/promises|child_process|worker_threads|tls|dgram|os|process|timers|timers/promises|perf_hooks)$';
 

@@ -51,7 +51,7 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': 'off', 'no-console': 'off', '@typescript-eslint/explicit-module-boundary-types': 'off', '@typescript-eslint/no-require-imports': 'off' },
   },
   {
-    files: ['libs/{kernel,subscriptions,publishing,deliveries,approvals,access}/**/*.ts'],
+    files: ['libs/{kernel,subscriptions,publishing,deliveries,recoveries,approvals,access}/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', ...named, ...pure],
       'no-restricted-globals': ['error', ...worldly.map((name) => ({ name, message: 'The kernel and the domain touch nothing outside: take it as a value or through a port.' }))],
@@ -59,7 +59,7 @@ export default tseslint.config(
   },
   {
     files: ['libs/**/*.ts', 'apps/server/**/*.ts'],
-    ignores: ['libs/{kernel,subscriptions,publishing,deliveries,approvals,access}/**'],
+    ignores: ['libs/{kernel,subscriptions,publishing,deliveries,recoveries,approvals,access}/**'],
     rules: { 'no-restricted-globals': ['error', { name: 'fetch', message: 'Outgoing requests leave through libs/webhook-sender, which asks where to.' }] },
   },
   // Nest resolves constructor parameters from their runtime types, so a type-only import there would break injection.
