@@ -18,11 +18,12 @@ interface ReadModelsThen {
   readonly versions?: readonly Version[];
   readonly signed?: (of: Parameters<StoryReads['signedAttempts']>[0]) => SignedPage;
   readonly seen?: 'reached' | 'behind';
+  readonly published?: StoryReads['publishedIds'];
 }
 
 /** The stories of a log, beside read models that answer as they are told. */
-function storiesOf(log: EventStore, clock: SimulatedClock, { versions = [], signed = () => ({ attempts: [], looked: 0, next: null }), seen = 'reached' }: ReadModelsThen = {}): (id: string) => Promise<StoryDto> {
-  const reads = { subscriptionVersions: () => Promise.resolve(versions), signedAttempts: (of: Parameters<StoryReads['signedAttempts']>[0]) => Promise.resolve(signed(of)), publishedIds: () => Promise.resolve([]) };
+function storiesOf(log: EventStore, clock: SimulatedClock, { versions = [], signed = () => ({ attempts: [], looked: 0, next: null }), seen = 'reached', published = () => Promise.resolve([]) }: ReadModelsThen = {}): (id: string) => Promise<StoryDto> {
+  const reads = { subscriptionVersions: () => Promise.resolve(versions), signedAttempts: (of: Parameters<StoryReads['signedAttempts']>[0]) => Promise.resolve(signed(of)), publishedIds: published };
   const controller = new StoriesController(log, reads, { waitFor: () => Promise.resolve(seen) } as unknown as Projections, clock);
   return (id) => controller.get(site, id);
 }
@@ -102,6 +103,25 @@ describe('a story', () => {
     const { log, clock } = await withLog();
     await log.publish(site, 'orders', 'a.b');
     expect((await storiesOf(log.store, clock)('orders')).kind).toBe('SUBSCRIPTION');
+  });
+
+  it('of a publication looks at a few ids at a time, and so do all such stories together: each costs a hash where everybody is answered', async () => {
+    const { log, clock } = await withLog();
+    const sizes: number[] = [];
+    let looking = 0;
+    const published: StoryReads['publishedIds'] = async ({ before, limit }) => {
+      looking += 1;
+      sizes.push(limit * looking);
+      for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+      looking -= 1;
+      const first = before === null ? 1_000 : Number(before) - 1;
+      return Array.from({ length: Math.min(limit, first) }, (_, index) => ({ eventId: `e${first - index}`, position: String(first - index) }));
+    };
+    const told = storiesOf(log.store, clock, { published });
+    const ids = Array.from({ length: 8 }, (_, index) => `0000000${index}-0000-5000-8000-000000000000`);
+    expect((await Promise.allSettled(ids.map((id) => told(id)))).map((one) => one.status === 'rejected' && (one.reason as { slug: string }).slug)).toEqual(ids.map(() => 'not-found'));
+    expect(sizes.length).toBeGreaterThanOrEqual(8 * 4);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(250);
   });
 
   it('of nothing there is none: neither of another site’s, nor of a resource that only an approval was barred from', async () => {

@@ -3,7 +3,7 @@ import { maxStoryEntries, type SignedAttempt, type StoryKind, versionsOfRotation
 import { commandDefinitions, commandIdOf, readClaim } from '#command-pipeline';
 import { limits } from '#contracts';
 import type { AttemptOutcome, DeliveryEvent } from '#deliveries';
-import { type Category, deliveryId, eventStream, isEventId, isName, type LedgerEvent, parseStream, type Position, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
+import { type Category, deliveryId, eventStream, Gate, isEventId, isName, type LedgerEvent, parseStream, type Position, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import { patternMatches } from '#subscriptions';
 import { Problem } from '../http/problem.ts';
@@ -24,8 +24,16 @@ export interface Found {
   readonly truncated: boolean;
 }
 
+type PublishedIds = Awaited<ReturnType<StoryReads['publishedIds']>>;
+
+interface Look {
+  readonly page: PublishedIds;
+  readonly found: PublishedIds[number] | undefined;
+}
+
 const eventsPerRead = 1_000;
-const idsPerLook = 1_000;
+/** Each costs a hash on the thread that answers everybody: a look is over in about a millisecond, and one at a time. */
+const idsPerLook = 250;
 /** How many published events are looked through for the one that a command published. */
 const mostIds = 100_000;
 
@@ -33,6 +41,8 @@ const categoryOf: ReadonlyMap<string, Category> = new Map(commandDefinitions.map
 
 /** Collects what the log has about one thing of a site. */
 export class StoryEvents {
+  readonly #looks = new Gate(1);
+
   constructor(
     private readonly log: LogReader,
     private readonly reads: StoryReads,
@@ -123,14 +133,18 @@ export class StoryEvents {
   private async publication(site: Site, commandId: string): Promise<Found | undefined> {
     let looked = 0;
     for (let before: Position | null = null; looked < mostIds; ) {
-      const page: Awaited<ReturnType<StoryReads['publishedIds']>> = await this.reads.publishedIds({ site, before, limit: idsPerLook });
-      const found = page.find(({ eventId }) => commandIdOf(site, eventId, 'caller') === commandId);
+      const { page, found } = await this.#looks.run(() => this.look(site, commandId, before));
       if (found !== undefined) return asCommand(await this.event(site, found.eventId));
       before = page.at(-1)?.position ?? null;
       looked += page.length;
       if (page.length < idsPerLook) return undefined;
     }
     return undefined;
+  }
+
+  private async look(site: Site, commandId: string, before: Position | null): Promise<Look> {
+    const page = await this.reads.publishedIds({ site, before, limit: idsPerLook });
+    return { page, found: page.find(({ eventId }) => commandIdOf(site, eventId, 'caller') === commandId) };
   }
 
   /** Every subscription that it could have gone to, also by a recovery, has one delivery of it at most, whose id follows from both. */
