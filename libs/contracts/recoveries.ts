@@ -26,7 +26,7 @@ export class RecoveryDto {
   readonly ratePerSecond!: number;
   @Field(whole(0), { nullable: true, description: 'How many were selected; null until they are counted.', example: 250 })
   readonly total!: number | null;
-  @Field(whole(0), { description: 'How many were sent again, or, of `MISSED`, scheduled. Up to a second old while it runs.', example: 120 })
+  @Field(whole(0), { description: 'How many were sent again, or, of `MISSED`, scheduled. Up to a second old while it runs, or 0.01 % of `total`.', example: 120 })
   readonly recovered!: number;
   @Field(whole(0), { description: 'How many were delivered, on their way or dropped from the history by the time it came to them.', example: 3 })
   readonly skipped!: number;

@@ -592,6 +592,21 @@ describe('a process that dies in the middle of a recovery', () => {
     void doomed;
   });
 
+  it('of many at a low rate keeps a record that can still be read whole', async () => {
+    const world = new World();
+    await world.subscribe('s1', { status: 'PAUSED' });
+    for (let n = 0; n < 40_000; n += 1) await world.announce('version.published');
+    const id = await world.recover({ status: ['MISSED'], ratePerSecond: 1 });
+    const recoveries = await world.started();
+    await world.clock.advance(40_000);
+    await recoveries.stop();
+    expect(world.scheduled().length).toBeGreaterThanOrEqual(40);
+    expect(world.recovery(id)).toMatchObject({ status: 'RUNNING', total: 40_000 });
+    const records = world.of(streamOf('recovery', site, id), 'WebhookRecoveryProgressed').length;
+    expect(records).toBeGreaterThan(5);
+    expect(records).toBeLessThanOrEqual(12);
+  }, 60_000);
+
   it('is replaced by another that runs beside it: each delivery is replayed once, the record is one', async () => {
     const world = new World();
     await world.subscribe();

@@ -16,6 +16,8 @@ const saga = 'recoveries';
 /** Progress is recorded at most once a second, or after so many items. */
 const recordAfterMs = 1_000;
 const recordAfterItems = 1_000;
+/** And no oftener than after this part of all, however long that takes: whoever wants to know the job reads its record whole. */
+const recordAfterPart = 1 / 10_000;
 /** Steps in a second: a job sends its share of the rate in each, so that others come in between and a cancel is soon met. */
 const stepsPerSecond = 4;
 const itemsPerStep = 500;
@@ -209,8 +211,9 @@ export class RecoveryJob {
     return (await this.#durably(() => loadPolicy(this.#parts.aggregates, this.#site, 'ReplayWebhookDelivery'))).state.policy.required;
   }
 
-  #isRecordDue({ recovered, skipped }: RecoveryCounts): boolean {
-    return recovered + skipped - this.#recordedItems >= recordAfterItems || this.#parts.clock.monotonicMs() - this.#recordedMs >= recordAfterMs;
+  #isRecordDue({ recovered, skipped, total }: Progress): boolean {
+    const items = recovered + skipped - this.#recordedItems;
+    return items >= recordAfterItems || (items >= total * recordAfterPart && this.#parts.clock.monotonicMs() - this.#recordedMs >= recordAfterMs);
   }
 
   #recorded({ recovered, skipped }: RecoveryCounts): void {

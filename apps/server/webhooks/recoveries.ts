@@ -107,7 +107,7 @@ export class RecoveriesController {
   @Get(':recoveryId')
   @ForSite('read')
   @Takes('siteId')
-  @Describe({ tag: 'Webhooks', operationId: 'getRecovery', summary: 'A recovery as it is now', description: 'How far it is, it says about once a second while it runs.', answer: RecoveryDto, problems: ['not-found'] })
+  @Describe({ tag: 'Webhooks', operationId: 'getRecovery', summary: 'A recovery as it is now', description: 'How far it is, it says about once a second while it runs, and no oftener than after every 10,000th part.', answer: RecoveryDto, problems: ['not-found'] })
   async get(@SiteOfRequest() site: Site, @Param('recoveryId') recoveryId: string): Promise<RecoveryDto> {
     const recovery = await this.queryBus.execute(new GetRecovery(site, recoveryId));
     if (recovery === undefined) throw noSuchThing();
