@@ -162,6 +162,27 @@ describe('the list of deliveries', () => {
     expect(await listed({ sinceMs: Date.UTC(2026, 0, 1, 0, 0, 3) })).toEqual([dead, delivered]);
   });
 
+  it('of a site is read of no more subscriptions than it has items, however many there are', async () => {
+    const { log, store } = of();
+    const scheduled: string[] = [];
+    for (let n = 0; n < 40; n += 1) {
+      await log.create(site, `whs_${n}`);
+      await log.pass(1_000).publish(site, `e${n}`);
+      scheduled.push(await log.schedule(site, `e${n}`, `whs_${n}`, incarnation));
+      if (n % 3 === 0) await log.attempt(site, scheduled[n] ?? '', 'Succeeded');
+    }
+    const model = new ModelFile(join(of().dataDir, 'many.db'), { historyDays: 30 });
+    const { events, position } = await store.readAll('0', undefined, 10_000);
+    model.apply(events, position);
+    const ranges = jest.spyOn(Object.getPrototypeOf(model.database.prepare('SELECT 1')) as { iterate: () => unknown }, 'iterate');
+    const [first, second] = [items(listDeliveries(model.database, { site, limit: 5 })), items(listDeliveries(model.database, { site, limit: 2, status: 'DELIVERED' }))];
+    model.close();
+    expect(first.map(({ id }) => id)).toEqual(scheduled.slice(-5).toReversed());
+    expect(second.map(({ id }) => id)).toEqual([scheduled[39], scheduled[36]]);
+    expect(ranges).toHaveBeenCalledTimes(6 + 3);
+    ranges.mockRestore();
+  });
+
   it('shows what is open as cancelled from the deletion of its subscription on, also after a restore, until it is opened again', async () => {
     const { pending, scheduled, delivered } = await deliveries();
     await of().log.pass(1_000).subscription(site, 'whs_1', 'Deleted', { purgeAt: '2026-02-01T00:00:00.000Z' });

@@ -79,22 +79,42 @@ export function listDeliveries(database: Database.Database, list: DeliveryList):
   const after = fromCursor('deliveries', list.cursor, [beyondAll] as [Position]);
   if (!isKey(after)) return after;
   const [before] = after;
-  const subscriptionIds = list.subscriptionId === undefined ? subscriptionsOf(database, list.site) : [list.subscriptionId];
-  const found = list.event === undefined ? ofSubscriptions(database, list, subscriptionIds, before) : ofEvent(database, list, list.event, subscriptionIds, before);
+  const found = list.event === undefined ? merged(database, list, before) : ofEvent(database, list, list.event, before);
   return pageOf('deliveries', found, list.limit, view, (row) => [row.scheduledPosition]);
 }
 
-/** Merges ranges of one index, one per subscription and status; each reads only as far as it can still add to the page. */
-function ofSubscriptions(database: Database.Database, list: DeliveryList, subscriptionIds: readonly string[], before: Position): readonly Joined[] {
+/** Merges ranges of one index, one per subscription and status; each is read only as far as it can still add to the page. */
+function merged(database: Database.Database, list: DeliveryList, before: Position): readonly Joined[] {
   const wanted = list.limit + 1;
   let found: readonly Joined[] = [];
-  for (const subscriptionId of subscriptionIds) {
-    for (const status of storedAs(list.status)) {
-      const until = found[wanted - 1]?.scheduledPosition ?? '0';
-      found = newest([...found, ...range(database, list, { subscriptionId, status, before, until })]).slice(0, wanted);
-    }
+  for (const { newest: first, ...of } of rangesOf(database, list, before)) {
+    const until = found[wanted - 1]?.scheduledPosition ?? '0';
+    // Nor can those that follow.
+    if (comparePositions(first, until) <= 0) break;
+    found = newest([...found, ...range(database, list, { ...of, before, until })]).slice(0, wanted);
   }
   return found;
+}
+
+interface Range {
+  readonly subscriptionId: string;
+  readonly status: string;
+  /** Where its newest delivery before the page stands, or a place after that. */
+  readonly newest: Position;
+}
+
+/** By their newest: a page needs no more ranges of a site than it has items, however many subscriptions there are. */
+function rangesOf(database: Database.Database, { site, subscriptionId, status }: DeliveryList, before: Position): readonly Range[] {
+  if (subscriptionId !== undefined) return storedAs(status).map((stored) => ({ subscriptionId, status: stored, newest: before }));
+  return sql<Range>(
+    database,
+    `WITH ranges AS MATERIALIZED (
+       SELECT s.id AS subscriptionId, w.value AS status, (
+         SELECT max(d.scheduledPosition) FROM deliveries d
+         WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.status = w.value AND d.scheduledPosition < CAST(? AS INTEGER)
+       ) AS place FROM subscriptions s, json_each(?) w WHERE s.tenant = ? AND s.environment = ?)
+     SELECT subscriptionId, status, CAST(place AS TEXT) AS newest FROM ranges WHERE place IS NOT NULL ORDER BY place DESC`,
+  ).all(before, JSON.stringify(storedAs(status)), site.tenant, site.environment);
 }
 
 const subscriptionsOf = (database: Database.Database, site: Site): readonly string[] =>
@@ -123,7 +143,8 @@ function range(database: Database.Database, list: DeliveryList, of: { subscripti
   return taken;
 }
 
-function ofEvent(database: Database.Database, list: DeliveryList, event: { eventId: string; recordedAtMs: number }, subscriptionIds: readonly string[], before: Position): readonly Joined[] {
+function ofEvent(database: Database.Database, list: DeliveryList, event: { eventId: string; recordedAtMs: number }, before: Position): readonly Joined[] {
+  const subscriptionIds = list.subscriptionId === undefined ? subscriptionsOf(database, list.site) : [list.subscriptionId];
   const one = sql<Joined>(database, `${select} WHERE d.id = ? AND d.tenant = ? AND d.environment = ? AND d.scheduledPosition < ?`);
   const found = subscriptionIds.flatMap((id) => one.get(deliveryId(list.site, event.eventId, id, event.recordedAtMs), list.site.tenant, list.site.environment, before) ?? []);
   return newest(found.filter((row) => storedAs(list.status).includes(row.status) && wantedBy(list, row)));
