@@ -38,6 +38,14 @@ describe('the list of refusals', () => {
     });
   });
 
+  it('goes by place in the log, not by how a position is written', async () => {
+    const ids = Array.from({ length: 12 }, (_, n) => `r${n + 1}`);
+    for (const id of ids) await refused(id);
+    const models = await of().caughtUp(await of().started());
+    expect(await list(models)).toEqual(ids.toReversed());
+    expect(await list(models, { actor: { type: 'USER', id: 'ann' } })).toEqual(ids.toReversed());
+  });
+
   it('is of one actor, whatever the letter case, and of a window of time', async () => {
     const { log } = of();
     const times: number[] = [];

@@ -28,7 +28,7 @@ export function listRefusals(database: Database.Database, list: RefusalList): Pa
 
 function read(database: Database.Database, { site, actor, limit, ...window }: RefusalList, before: Position): readonly RefusalRow[] {
   const byActor = actor === undefined ? '' : 'AND actorFolded = @actor ';
-  const rows = sql<RefusalRow>(database, `SELECT ${columnsOf(refusalTable)} FROM refusals WHERE tenant = @tenant AND environment = @environment ${byActor}AND position < CAST(@before AS INTEGER) ORDER BY position DESC`);
+  const rows = sql<RefusalRow>(database, `SELECT ${columnsOf(refusalTable)} FROM refusals WHERE tenant = @tenant AND environment = @environment ${byActor}AND position < CAST(@before AS INTEGER) ORDER BY refusals.position DESC`);
   const taken: RefusalRow[] = [];
   for (const row of rows.iterate({ ...site, before, ...(actor === undefined ? {} : { actor: formatPrincipal(actor).toLowerCase() }) })) {
     if (isBefore(window, row, clockSlackMs)) break;
