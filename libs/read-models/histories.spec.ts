@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
-import type { Position, RecordedEvent, Site } from '#kernel';
+import { deliveryId, eventStream, type Position, type RecordedEvent, type Site, streamOf } from '#kernel';
 import { History } from '../../test/support/history.ts';
 import { digestOf } from '../../test/support/read-models.ts';
 import { ModelFile, removeModel } from './model-file.ts';
@@ -23,7 +23,7 @@ const sites: readonly Site[] = [
 ];
 
 const step = fc.record({
-  does: fc.constantFrom('create', 'pause', 'resume', 'update', 'delete', 'restore', 'purge', 'publish', 'publish', 'schedule', 'schedule', 'fail', 'succeed', 'deadLetter', 'duplicate', 'replay', 'pass'),
+  does: fc.constantFrom('create', 'pause', 'resume', 'update', 'delete', 'restore', 'purge', 'publish', 'publish', 'schedule', 'schedule', 'fail', 'succeed', 'deadLetter', 'duplicate', 'replay', 'missed', 'recover', 'progress', 'end', 'pass'),
   site: fc.nat(1),
   which: fc.nat(2),
   pick: fc.nat(999),
@@ -38,6 +38,7 @@ async function write(steps: readonly Step[]): Promise<readonly RecordedEvent[]> 
   const log = new History(createMemoryEventStore(memory));
   const states = new Map<string, string>();
   const deliveries: { site: Site; id: string; open: boolean }[] = [];
+  const recoveries: string[] = [];
   for (const [index, { does, site: siteIndex, which, pick }] of steps.entries()) {
     const site = sites[siteIndex] ?? sites[0] ?? { tenant: 'a', environment: 'b' };
     const id = `whs_${which}`;
@@ -72,6 +73,28 @@ async function write(steps: readonly Step[]): Promise<readonly RecordedEvent[]> 
         if (delivery === undefined) return;
         delivery.open = true;
         await log.replay(delivery.site, delivery.id, pick % 2 === 0);
+      },
+      // Of an event from long ago: its id is as old as that.
+      missed: async () => {
+        const eventId = `m${index}`;
+        const missed = deliveryId(site, eventId, id, log.nowMs - (days[pick % days.length] ?? 0) * 86_400_000);
+        const data = { subscriptionId: id, incarnation: `i${pick % 3}`, eventId, eventType: 'version.published', eventPosition: '1', eventStream: eventStream(site, eventId), operational: false };
+        await log.write(streamOf('webhookdelivery', site, missed), { type: 'WebhookDeliveryScheduled', data });
+        deliveries.push({ site, id: missed, open: true });
+      },
+      recover: async () => {
+        const stream = streamOf('recovery', site, `rec_${index}`);
+        const [since, until] = [log.nowMs - 86_400_000, log.nowMs].map((atMs) => new Date(atMs).toISOString());
+        await log.write(stream, { type: 'WebhookRecoveryStarted', data: { subscriptionId: id, incarnation: 'i0', since, until, statuses: ['MISSED'], ratePerSecond: 1 } }, log.receipt('RecoverWebhookDeliveries', `rec_${index}`, 1));
+        recoveries.push(stream);
+      },
+      progress: async () => {
+        const stream = recoveries[pick % Math.max(1, recoveries.length)];
+        if (stream !== undefined) await log.write(stream, { type: 'WebhookRecoveryProgressed', data: { cursor: { part: 'MISSED', position: String(pick) }, total: 999, recovered: pick, skipped: 0 } });
+      },
+      end: async () => {
+        const [stream] = recoveries.splice(pick % Math.max(1, recoveries.length), 1);
+        if (stream !== undefined) await log.write(stream, pick % 2 === 0 ? { type: 'WebhookRecoveryCancelled', data: {} } : { type: 'WebhookRecoveryFinished', data: { total: 999, recovered: pick, skipped: 0, detail: null } });
       },
       pass: () => void log.passDays(days[pick % days.length] ?? 0),
     };
