@@ -23,11 +23,11 @@ export function notesOn(facts: ExplainFacts, published: Published, found: Found)
   return [...remedies(facts, published, found, now), ...besides(facts, published, found, now), ...ofDelivery(facts, found, now), ...changesSince(published, found)];
 }
 
-function remedies({ site, subscriptionId, deliveryId }: ExplainFacts, published: Published, { code }: Found, now: Moment | undefined): readonly string[] {
-  const lives = now !== undefined && isLive(now.state);
-  switch (code) {
+function remedies({ site, subscriptionId, deliveryId }: ExplainFacts, published: Published, found: Found, now: Moment | undefined): readonly string[] {
+  const lives = stillLives(found, now);
+  switch (found.code) {
     case 'paused':
-      return lives ? [`To have it delivered after all, with everything else missed since: kf webhook recover ${subscriptionId} --since ${formatInstant(published.recordedAtMs)} --site ${formatSite(site)}`] : ['The subscription is deleted, so it cannot be recovered.'];
+      return lives ? [`To have it delivered after all, with everything else missed since: kf webhook recover ${subscriptionId} --since ${formatInstant(published.recordedAtMs)} --status MISSED --site ${formatSite(site)}`] : ['The subscription of then is deleted, so it cannot be recovered.'];
     case 'dead-lettered':
       return lives ? [`To have it sent once more: kf webhook retry ${subscriptionId} ${deliveryId} --site ${formatSite(site)}`] : [];
     case 'cancelled':
@@ -43,6 +43,13 @@ function remedies({ site, subscriptionId, deliveryId }: ExplainFacts, published:
     case 'never-existed':
       return [];
   }
+}
+
+/** The subscription that it was for, not another one that has the id by now. */
+function stillLives({ then, delivery }: Found, now: Moment | undefined): boolean {
+  if (now === undefined || !isLive(now.state)) return false;
+  const of = delivery?.state ?? then?.state;
+  return of !== undefined && of.status !== 'NONE' && of.incarnation === now.state.incarnation;
 }
 
 const isLive = (state: Moment['state']): state is LiveSubscription => state.status === 'ACTIVE' || state.status === 'PAUSED';

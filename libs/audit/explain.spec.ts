@@ -218,7 +218,7 @@ describe('why an event was, or was not, delivered', () => {
     const why = world.ask();
     expect(why).toMatchObject({ code: 'paused', subscription: { status: 'PAUSED' }, because: { type: 'WebhookSubscriptionPaused', position: pause.position, at: pause.metadata['recordedat'], actor: { type: 'USER', id: 'kim' } } });
     expect(why.sentence).toBe(`Event e1 (version.published, position ${event.position}) was not delivered to orders: the subscription was paused (requested) by USER:kim at position ${pause.position} (${pause.metadata['recordedat']}).`);
-    expect(why.notes).toEqual([`To have it delivered after all, with everything else missed since: kf webhook recover orders --since ${event.metadata['recordedat']} --site acme`]);
+    expect(why.notes).toEqual([`To have it delivered after all, with everything else missed since: kf webhook recover orders --since ${event.metadata['recordedat']} --status MISSED --site acme`]);
   });
 
   it('paused from its creation, by the system, and before a deletion that was undone', async () => {
@@ -308,6 +308,23 @@ describe('why an event was, or was not, delivered', () => {
     await world.fact(created('version.*'));
     expect(world.ask()).toMatchObject({ code: 'cancelled', because: { position: deletion.position }, now: { status: 'ACTIVE' } });
     expect(world.ask().notes).toContain('It was scheduled for an earlier subscription of this id, which was purged; the one that has the id today is another.');
+    expect(world.ask().notes.join()).not.toContain('kf webhook');
+  });
+
+  it('paused or given up, for an earlier subscription of the same id: nothing can be done with the one of today', async () => {
+    const world = new History();
+    await world.fact(created('version.*'));
+    await world.publish('e1');
+    await world.schedule('e1');
+    await world.delivery('e1', deadLettered(1));
+    await world.fact(paused);
+    await world.publish('e2');
+    await world.fact(deleted);
+    await world.fact(purged, 'housekeeping');
+    await world.fact(created('version.*'));
+    expect([world.ask('e1').code, world.ask('e2').code]).toEqual(['dead-lettered', 'paused']);
+    for (const id of ['e1', 'e2']) expect(world.ask(id).notes.join()).not.toContain('kf webhook');
+    expect(world.ask('e2').notes[0]).toBe('The subscription of then is deleted, so it cannot be recovered.');
   });
 
   it('not-scheduled-yet: how far fan-out is, that this process does not run it, that it could not read the event', async () => {

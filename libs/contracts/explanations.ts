@@ -84,6 +84,6 @@ export class ExplanationDto {
   readonly delivery!: DeliveryDto | null;
   @NestedList(() => ExplainedAttemptDto)
   readonly attempts!: readonly ExplainedAttemptDto[];
-  @Fields(words, { description: 'What else holds, what changed since, and the command that would deliver it after all.', example: ['To have it delivered after all, with everything else missed since: kf webhook recover orders --since 2026-11-03T14:05:00.000Z --site acme'] })
+  @Fields(words, { description: 'What else holds, what changed since, and the command that would deliver it after all.', example: ['To have it delivered after all, with everything else missed since: kf webhook recover orders --since 2026-11-03T14:05:00.000Z --status MISSED --site acme'] })
   readonly notes!: readonly string[];
 }
