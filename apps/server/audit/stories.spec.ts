@@ -73,6 +73,17 @@ describe('a story', () => {
     expect([entries.length, truncated]).toEqual([1_000, true]);
   });
 
+  it('of a recovery tells how it ended, however often it said how far it was', async () => {
+    const { log, clock } = await withLog();
+    const stream = streamOf('recovery', site, 'rec_1');
+    await log.appendWith(stream, { actortype: 'USER', actorid: 'sam' }, { type: 'WebhookRecoveryStarted', data: { subscriptionId: 'orders', incarnation: 'i', since: 's', until: 'u', statuses: ['MISSED'], ratePerSecond: 1 } });
+    for (let n = 1; n <= 1_500; n += 1) await log.append(stream, { type: 'WebhookRecoveryProgressed', data: { cursor: { part: 'MISSED', position: '1' }, total: 1_501, recovered: n, skipped: 0 } });
+    await log.append(stream, { type: 'WebhookRecoveryFinished', data: { total: 1_501, recovered: 1_501, skipped: 0, detail: null } });
+    const { kind, entries, truncated } = await storiesOf(log.store, clock)('rec_1');
+    expect([kind, truncated, entries.map(({ type }) => type)]).toEqual(['RECOVERY', false, ['WebhookRecoveryStarted', 'WebhookRecoveryProgressed', 'WebhookRecoveryFinished']]);
+    expect(entries[1]?.text).toBe('So far 1500 of 1501 were sent again, 0 could not be.');
+  });
+
   it('of a subscription looks at so many deliveries for signatures, and says that there are more', async () => {
     const { log, clock } = await withLog();
     const looks: string[] = [];

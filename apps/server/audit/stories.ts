@@ -15,7 +15,7 @@ const description = `Everything about one thing as one list in the order of the 
 - an approval: request, votes, decision, fence, use, and the command that used it with what it changed;
 - a delivery: the event it carries, and each attempt and replay;
 - a subscription: its changes, who made them and with which approval;
-- a recovery, or an API key: its changes;
+- a recovery: its start, how far it said last that it was, and its end; an API key: its changes;
 - a published event: its publication, and each delivery with its attempts.
 
 The first of these that has the id counts. \`signatures\` says which deliveries were signed with which version of the secret: for a rotation (its command or its approval) the versions before

@@ -5,6 +5,7 @@ import { limits } from '#contracts';
 import type { AttemptOutcome, DeliveryEvent } from '#deliveries';
 import { type Category, deliveryId, eventStream, Gate, isEventId, isName, type LedgerEvent, parseStream, type Position, type RecordedEvent, type Site, stored, streamOf } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
+import type { RecoveryEvent } from '#recoveries';
 import { patternMatches } from '#subscriptions';
 import { Problem } from '../http/problem.ts';
 import type { LogReader, Projections, StoryReads } from '../parts.ts';
@@ -63,8 +64,8 @@ export class StoryEvents {
       (await this.approval(site, id)) ??
       (await this.delivery(site, id)) ??
       (await this.subscription(site, id)) ??
-      (await this.plain(site, 'recovery', 'RECOVERY', id)) ??
-      (await this.plain(site, 'apikey', 'KEY', id))
+      (await this.recovery(site, id)) ??
+      (await this.key(site, id))
     );
   }
 
@@ -117,9 +118,17 @@ export class StoryEvents {
     return exists ? { kind: 'SUBSCRIPTION', events, rotation: { subscriptionId: id, versionIds: null }, truncated: false } : undefined;
   }
 
-  private async plain(site: Site, category: Category, kind: StoryKind, id: string): Promise<Found | undefined> {
-    const events = await this.facts(streamOf(category, site, id));
-    return events.length === 0 ? undefined : { kind, events, rotation: null, truncated: false };
+  /** Of its progress only what it said last: a long one says so much of it that a story would never come to its end. */
+  private async recovery(site: Site, id: string): Promise<Found | undefined> {
+    const all = await this.filtered(streamOf('recovery', site, id), ({ type }) => type !== 'CommandExecuted');
+    const progress = all.findLast(isProgress);
+    const events = all.filter((event) => !isProgress(event) || event === progress);
+    return events.length === 0 ? undefined : { kind: 'RECOVERY', events, rotation: null, truncated: false };
+  }
+
+  private async key(site: Site, id: string): Promise<Found | undefined> {
+    const events = await this.facts(streamOf('apikey', site, id));
+    return events.length === 0 ? undefined : { kind: 'KEY', events, rotation: null, truncated: false };
   }
 
   private async event(site: Site, eventId: string): Promise<Found | undefined> {
@@ -185,6 +194,8 @@ export class StoryEvents {
     return found.slice(0, most);
   }
 }
+
+const isProgress = ({ type }: RecordedEvent): boolean => type === ('WebhookRecoveryProgressed' satisfies RecoveryEvent['type']);
 
 const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 
