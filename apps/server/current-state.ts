@@ -72,9 +72,19 @@ async function command(store: StateSource['store'], site: Site, commandId: strin
   const claim = await readClaim(store, streamOf('command', site, commandId));
   const category = claim === undefined ? undefined : categoryOf.get(claim.commandType);
   if (claim === undefined || category === undefined) return undefined;
-  const events = await store.readStream(streamOf(category, site, claim.resourceId));
-  const event = events.findLast((one) => receiptOf(one)?.commandId === commandId);
+  const event = await receiptIn(store, streamOf(category, site, claim.resourceId), commandId);
   return event === undefined ? undefined : recordOf(event);
+}
+
+const eventsPerRead = 1_000;
+
+/** Page by page: a stream may be long, and who asks for a command needs one event of it. A command has one receipt. */
+async function receiptIn(store: StateSource['store'], stream: string, commandId: string): Promise<RecordedEvent | undefined> {
+  for (let from = 0; ; from += eventsPerRead) {
+    const page = await store.readStream(stream, from, eventsPerRead);
+    const receipt = page.find((one) => receiptOf(one)?.commandId === commandId);
+    if (receipt !== undefined || page.length < eventsPerRead) return receipt;
+  }
 }
 
 type Executed = Extract<LedgerEvent, { type: 'CommandExecuted' }>;

@@ -1,7 +1,7 @@
 import { Controller, Get, Inject, Query } from '@nestjs/common';
 import { explain, type ExplainFacts } from '#audit';
 import { ExplanationDto } from '#contracts';
-import { comparePositions, deliveryId, isEventId, isName, type Position, type RecordedEvent, type Site, streamOf } from '#kernel';
+import { comparePositions, deliveryId, Gate, isEventId, isName, type Position, type RecordedEvent, type Site, streamOf } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import { deliveryView } from '#read-models';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
@@ -25,6 +25,9 @@ there, \`notes\` what changed since and what can be done about it.
 /** Why an event was, or was not, delivered. */
 @Controller('api/audit/explanations')
 export class ExplanationsController {
+  /** One at a time: each holds the whole history of a subscription, which may be long. */
+  private readonly turns = new Gate(1);
+
   constructor(
     @Inject(LOG_READER) private readonly log: LogReader,
     @Inject(READS) private readonly reads: Reads,
@@ -37,9 +40,11 @@ export class ExplanationsController {
   @Takes('siteId', 'explainedEvent', 'explainedSubscription')
   @Describe({ tag: 'Audit', operationId: 'explainDelivery', summary: 'Why an event was, or was not, delivered to a subscription', description, answer: ExplanationDto })
   async get(@SiteOfRequest() site: Site, @Query('eventId') eventId: string, @Query('webhookSubscriptionId') subscriptionId: string): Promise<ExplanationDto> {
-    const facts = await this.facts(site, eventId, subscriptionId);
-    const { delivery, ...explanation } = explain(facts);
-    return { ...explanation, delivery: delivery === null ? null : deliveryView({ id: facts.deliveryId, ...delivery }) };
+    return await this.turns.run(async () => {
+      const facts = await this.facts(site, eventId, subscriptionId);
+      const { delivery, ...explanation } = explain(facts);
+      return { ...explanation, delivery: delivery === null ? null : deliveryView({ id: facts.deliveryId, ...delivery }) };
+    });
   }
 
   private async facts(site: Site, eventId: string, subscriptionId: string): Promise<ExplainFacts> {

@@ -1,7 +1,7 @@
 import { Controller, Get, Header, Inject, Param, Query } from '@nestjs/common';
 import { type AsOf, parseAsOf } from '#audit';
 import { PastStateDto } from '#contracts';
-import { type Clock, formatInstant, isRefusal, type Site } from '#kernel';
+import { type Clock, formatInstant, Gate, isRefusal, type Site } from '#kernel';
 import { noSuchThing } from '../access/authorize.ts';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
 import { withRawMember } from '../http/body.ts';
@@ -14,6 +14,9 @@ import { stateAsOf } from './past-states.ts';
 /** What something was at an earlier moment. */
 @Controller('api/audit/states')
 export class StatesController {
+  /** One at a time: each holds the whole history of a stream, which may be long (12,000 events, 50 at once: 3 GB). */
+  private readonly turns = new Gate(1);
+
   constructor(
     @Inject(LOG_READER) private readonly log: LogReader,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -34,7 +37,8 @@ event that was recorded at t or before. An approval reads as expired by the time
     problems: ['not-found', 'position-unknown'],
   })
   async get(@SiteOfRequest() site: Site, @Param('resourceId') id: string, @Query('asOf') asOf: string | undefined): Promise<string> {
-    const found = await stateAsOf(this.log, this.clock, { site, id }, momentOf(asOf));
+    const moment = momentOf(asOf);
+    const found = await this.turns.run(() => stateAsOf(this.log, this.clock, { site, id }, moment));
     if (found === undefined) throw noSuchThing();
     if (isRefusal(found)) throw problemOf(found);
     const { kind, revision, position, recordedAtMs, stateText } = found;
