@@ -36,6 +36,21 @@ describe('a refused attempt', () => {
     expect(JSON.stringify(event)).not.toMatch(/whsec_|signingSecretRef|the-key/);
   });
 
+  it('is what it was when it was refused: nothing of the request is held on to while it waits', async () => {
+    const { recorder, data } = world();
+    const request = rotate();
+    recorder.record(request, required);
+    Reflect.set(request.payload, 'webhookSubscriptionId', 'another');
+    await recorder.stop();
+    // The first one is on its way at once; the second waits behind it.
+    const second = rotate();
+    recorder.record(rotate(), required);
+    recorder.record(second, required);
+    Reflect.set(second.payload, 'webhookSubscriptionId', 'another');
+    await recorder.stop();
+    expect(data().map(({ resourceId }) => resourceId)).toEqual(['orders', 'orders', 'orders']);
+  });
+
   it('is only what the audit design names: gated commands and votes, by callers, for these reasons', async () => {
     const { recorder, data } = world();
     const vote = (commandType: string): RefusedRequest => ({ ...commandOf(commandType, { approvalId: 'apr_1', reason: 'x' }, { idempotencyKey: 'k' }) });

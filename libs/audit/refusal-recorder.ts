@@ -79,7 +79,7 @@ class Recorder implements RefusalRecorder {
   record(request: RefusedRequest, refusal: Refusal): void {
     if (request.caller === null || !isOnRecord(request.commandType, refusal.refused)) return;
     const { clock } = this.#options;
-    const attempt = { request, refusal, atMs: clock.now() };
+    const attempt = slim(request, refusal, clock.now());
     const meter = this.#meterOf(`${request.caller.keyId}|${siteKey(request.site)}`);
     if (meter.held !== undefined) {
       meter.held.suppressed += 1;
@@ -154,6 +154,13 @@ class Recorder implements RefusalRecorder {
   }
 }
 
+/** What will be written, and no more: a thousand refusals may wait, and the body of each may have been megabytes long. */
+function slim(request: RefusedRequest, { refused, detail, members }: Refusal, atMs: number): Attempt {
+  const kept = new Set([memberOf(request.commandType), 'approvalId']);
+  const payload = Object.fromEntries(Object.entries(request.payload).flatMap(([name, value]) => (kept.has(name) ? [[name, idIn(value) ?? null]] : [])));
+  return { request: { ...request, payload }, refusal: { refused, detail, members: { approvalId: members?.['approvalId'] } }, atMs };
+}
+
 function refill(meter: Meter, nowMs: number): void {
   meter.tokens = Math.min(refusalBurst, meter.tokens + ((nowMs - meter.refilledAtMs) * refusalsPerSecond) / 1_000);
   meter.refilledAtMs = nowMs;
@@ -176,10 +183,15 @@ function eventOf({ attempt: { request, refusal, atMs }, suppressed }: Waiting, i
 /** Nothing that a caller wrote is kept but ids; those of policies are command types. */
 const idIn = (value: unknown): string | undefined => (typeof value === 'string' && isName(value.toLowerCase()) ? value : undefined);
 
+const definitionOf = (commandType: string): (typeof commandDefinitions)[number] | undefined => commandDefinitions.find(({ type }) => type === commandType);
+
+/** The member of the payload that names what the command is about. */
+const memberOf = (commandType: string): string | undefined => (commandType === 'RequestApproval' ? 'resourceId' : definitionOf(commandType)?.idMember);
+
 /** What the command is about, by what it names; what it would have made has the id it would have got. */
 function resourceOf({ commandType, payload, site, idempotencyKey }: RefusedRequest): string | null {
-  const definition = commandDefinitions.find(({ type }) => type === commandType);
-  const member = commandType === 'RequestApproval' ? 'resourceId' : definition?.idMember;
+  const definition = definitionOf(commandType);
+  const member = memberOf(commandType);
   const given = member === undefined ? undefined : payload[member];
   if (given !== undefined || definition?.idPrefix === undefined) return idIn(given) ?? null;
   return derivedId(definition.idPrefix, commandIdOf(site, idempotencyKey, 'caller'));
