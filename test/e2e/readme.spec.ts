@@ -88,7 +88,7 @@ describe('the reference of the README', () => {
 
   it('names every script of package.json', () => {
     const { scripts } = JSON.parse(textOf('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
-    const named = codes(section('Commands of the checkout')).flatMap((code) => /^npm (?:run )?(\w+)/.exec(code)?.[1] ?? []);
+    const named = codes(section('Commands of the checkout')).flatMap((code) => /^npm (?:run )?([\w:]+)/.exec(code)?.[1] ?? []);
     expect(Object.keys(scripts).filter((name) => !named.includes(name))).toEqual([]);
     expect(named.filter((name) => !Object.hasOwn(scripts, name) && name !== 'ci')).toEqual([]);
   });
