@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type RetrySchedule } from '#deliveries';
+import { patiently, type Patience } from '#event-store';
 import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
@@ -10,7 +11,6 @@ import { see, type Seen, waitingOf } from './commits.ts';
 import { Dice } from './dice.ts';
 import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isReading, type Lane, laneKey, newLane, nextOf, setOrdered, windowOf } from './lane.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
-import { patiently, type Patience } from './patience.ts';
 import type { Alarm, Dispatcher, DispatcherLimits, DispatcherParts, DispatcherStats, FedDelivery, OpenDelivery, SentRequest, SubscriptionView } from './port.ts';
 import { fold, OutcomeRecorder, type Recorded } from './recorder.ts';
 import { Rounds } from './rounds.ts';

@@ -1,7 +1,6 @@
 import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
-import { type EventStore, WrongExpectedRevision } from '#event-store';
+import { type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, type Ids, isLedgerEvent, type Metadata, type NewEvent, type RecordedEvent, stored } from '#kernel';
-import { patiently, type Patience } from './patience.ts';
 
 export type OutcomeEvent = Extract<DeliveryEvent, { type: 'WebhookDeliverySucceeded' | 'WebhookDeliveryAttemptFailed' | 'WebhookDeliveryDeadLettered' }>;
 

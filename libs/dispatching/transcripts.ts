@@ -1,6 +1,5 @@
-import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, WrongExpectedRevision } from '#event-store';
+import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
-import { patiently, type Patience } from './patience.ts';
 
 /** A batch is written when it has so many transcripts, or so many bytes, or the first one has waited long enough. */
 const batchSize = 200;

@@ -1,5 +1,7 @@
 export { appendBytes } from './admission.ts';
 export { Growth } from './follow.ts';
+export { lastEvent } from './last-event.ts';
+export { patiently, type Patience } from './patience.ts';
 export {
   type AppendResult,
   AppendTooLarge,

@@ -1,4 +1,4 @@
-import { type EventStore, type ExpectedRevision, WrongExpectedRevision } from '#event-store';
+import { type EventStore, type ExpectedRevision, lastEvent, WrongExpectedRevision } from '#event-store';
 import { type Clock, formatInstant, type Ids, type Position, type RecordedEvent, startOfLog } from '#kernel';
 import type { Endurance } from './endure.ts';
 import type { Entry } from './entries.ts';
@@ -50,7 +50,7 @@ export class Checkpoint {
 
   /** Reads the state as of the last complete checkpoint. From here on this process believes to be the owner. */
   async load(): Promise<{ readonly position: Position; readonly entries: ReadonlyMap<string, Entry> }> {
-    const last = await this.#last();
+    const last = await lastEvent((from, limit) => this.#read(from, limit));
     if (last === undefined) return { position: startOfLog, entries: new Map() };
     this.#since = partOf(last).since;
     let position = startOfLog;
@@ -105,23 +105,6 @@ export class Checkpoint {
       yield* events.filter((event) => event.revision <= last);
       revision += events.length;
     }
-  }
-
-  /** The last event, found by doubling and halving: some forty small reads, however long the stream. */
-  async #last(): Promise<RecordedEvent | undefined> {
-    let [found] = await this.#read(0, 1);
-    let beyond = 1;
-    for (let [event] = await this.#read(beyond, 1); event !== undefined; [event] = await this.#read(beyond, 1)) {
-      found = event;
-      beyond *= 2;
-    }
-    while (found !== undefined && beyond - found.revision > 1) {
-      const middle: number = (found.revision + beyond) >> 1;
-      const [event] = await this.#read(middle, 1);
-      if (event === undefined) beyond = middle;
-      else found = event;
-    }
-    return found;
   }
 
   #read(from: number, limit: number): Promise<readonly RecordedEvent[]> {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { commandDefinitions, createAggregates, subscriptionFold } from '#command-pipeline';
+import { createRoleClaim } from '#coordination';
 import { deliveryAnnouncements, subscriptionHealth, subscriptionTests, type TranscriptsRecorded } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
@@ -16,11 +17,13 @@ import type { AnySaga, SagaOutput } from '#sagas';
 import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
 import { systemIds } from '../../apps/server/system.ts';
+import { simulatedClock } from '../support/simulated-clock.ts';
 
 /** Every history there is, as it was when it was added. */
 const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
+  'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
 };
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -75,7 +78,7 @@ describe('the golden histories', () => {
   });
 });
 
-describe.each(Object.keys(histories))('today’s code reads %s', (name) => {
+describe.each(['first-release.jsonl', 'operator-surface.jsonl'])('today’s code reads %s', (name) => {
   const events = eventsOf(name);
   const first = (stream: string): RecordedEvent | null => events.find((event) => event.stream === stream) ?? null;
   const ofType = (type: string): readonly RecordedEvent[] => events.filter((event) => event.type === type);
@@ -193,5 +196,31 @@ describe('the vault', () => {
     const { state } = await createAggregates(store).load<SubscriptionState, never>(orders.stream, subscriptionFold);
     expect(state).toMatchObject({ status: 'ACTIVE', incarnation: orders.id });
     expect(await vault.rewrap()).toEqual({ rewrapped: 0, unchanged: 4, unreadable: [] });
+  });
+});
+
+describe('a process', () => {
+  it('waits for the holder of a role that several-processes.jsonl ends with, and takes it over when that one is silent', async () => {
+    const clock = simulatedClock();
+    const held: string[] = [];
+    const claim = createRoleClaim({
+      store: storeOf(eventsOf('several-processes.jsonl')),
+      clock,
+      ids: systemIds,
+      role: 'dispatcher',
+      process: 'today',
+      begin: () => {
+        held.push('today');
+        return () => Promise.resolve();
+      },
+      onAlarm: ({ detail }) => held.push(detail),
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    claim.start();
+    await clock.advance(16_000);
+    expect(held).toEqual([expect.stringContaining('another process, node-1 (pid 58), does it'), 'today']);
+    await claim.stop();
   });
 });

@@ -1,5 +1,5 @@
-import { OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { type Clock, sleep } from '#kernel';
+import { OutcomeUnknown, StoreUnavailable } from './port.ts';
 
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
