@@ -1,12 +1,12 @@
-import type { RecordedEvent } from '#kernel';
+import { comparePositions, laterPosition, type Position, type RecordedEvent } from '#kernel';
 import { passes } from './filter.ts';
 import type { EventBatch } from './port.ts';
 
 /** `EventStore.readAll` over events in memory, in log order, of a log whose head is at `head`. */
 export function sliceLog(
   log: readonly RecordedEvent[],
-  head: number,
-  after: number,
+  head: Position,
+  after: Position,
   prefixes: readonly string[] | undefined,
   limit: number,
 ): EventBatch {
@@ -15,21 +15,19 @@ export function sliceLog(
     if (events.length === limit) break;
     if (passes(prefixes, event.stream)) events.push(event);
   }
-  const end = Math.max(after, head);
-  const position = events.length === limit ? positionOf(events.at(-1), end) : end;
-  return { events, position: String(position), caughtUp: position === end };
+  const end = laterPosition(after, head);
+  const position = (events.length === limit ? events.at(-1)?.position : undefined) ?? end;
+  return { events, position, caughtUp: position === end };
 }
 
 /** Removals leave gaps between positions, so the place to start is searched for. */
-function* eventsAfter(log: readonly RecordedEvent[], after: number): Generator<RecordedEvent> {
+function* eventsAfter(log: readonly RecordedEvent[], after: Position): Generator<RecordedEvent> {
   let low = 0;
   let high = log.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (positionOf(log[middle], after) > after) high = middle;
+    if (comparePositions(log[middle]?.position ?? after, after) > 0) high = middle;
     else low = middle + 1;
   }
   for (let event = log[low]; event !== undefined; low += 1, event = log[low]) yield event;
 }
-
-const positionOf = (event: RecordedEvent | undefined, otherwise: number): number => (event === undefined ? otherwise : Number(event.position));

@@ -76,9 +76,9 @@ class MemoryEventStore implements EventStore {
 
   async readAll(after: Position, filter: StreamFilter | undefined, limit: number): Promise<EventBatch> {
     await this.#open();
-    const from = admitPosition(after);
+    admitPosition(after);
     admitLimit(limit);
-    return sliceLog(this.#log.events, this.#log.head, from, prefixesOf(filter), limit);
+    return sliceLog(this.#log.events, String(this.#log.head), after, prefixesOf(filter), limit);
   }
 
   subscribe(after: Position, filter: StreamFilter | undefined, signal: AbortSignal): AsyncIterable<EventBatch> {

@@ -14,10 +14,10 @@ import {
   StreamTombstoned,
   WrongExpectedRevision,
 } from '../port.ts';
+import { Tail } from '../tail.ts';
 import { prepareDataDir } from './data-dir.ts';
 import { type Answer, type Appended, columnsPerEvent, type Commit, type FlatEvents, type Read, type Refused } from './protocol.ts';
 import { startStorageThread, StorageLink } from './storage-link.ts';
-import { Tail } from './tail.ts';
 
 /** One transaction on disk: how many appends it made durable together, their events, and how long it took. */
 export type CommitMeasure = Commit;
@@ -44,8 +44,8 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
   const dataDir = resolvePath(options.dataDir);
   const { worker, head } = await startStorageThread(prepareDataDir(dataDir), dataDir);
   const growth = new Growth();
-  const tail = new Tail(head, options.recentEvents ?? 8192);
-  let announced = head;
+  const tail = new Tail(String(head), options.recentEvents ?? 8192);
+  let announced = tail.head;
   const link = new StorageLink(worker, {
     onAnswers: (commit) => {
       if (tail.head !== announced) growth.announce();
@@ -112,7 +112,7 @@ class SqliteEventStore implements EventStore {
     const from = admitPosition(after);
     admitLimit(limit);
     const prefixes = prefixesOf(filter);
-    const recent = this.#closing.signal.aborted ? undefined : this.#tail.read(from, prefixes, limit);
+    const recent = this.#closing.signal.aborted ? undefined : this.#tail.read(after, prefixes, limit);
     if (recent !== undefined) return recent;
     const { events, position, caughtUp } = await this.#read({ op: 'readAll', after: from, prefixes, limit });
     return { events: recorded(events), position: String(position), caughtUp };
@@ -139,14 +139,14 @@ class SqliteEventStore implements EventStore {
           reject(errorOf(answer, stream, 'NO_STREAM'));
           return;
         }
-        this.#tail.forget(stream, answer.head);
+        this.#tail.forget(stream, String(answer.head));
         resolve();
       });
     });
   }
 
   head(): Promise<Position> {
-    return this.#closing.signal.aborted ? Promise.reject(new StoreUnavailable('the event store is closed')) : Promise.resolve(String(this.#tail.head));
+    return this.#closing.signal.aborted ? Promise.reject(new StoreUnavailable('the event store is closed')) : Promise.resolve(this.#tail.head);
   }
 
   async close(): Promise<void> {
