@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { EventBatch, EventStore, StreamFilter } from '#event-store';
 import { openEventStoreDb } from '#event-store/eventstoredb';
 import { type NewEvent, type Position, type RecordedEvent, Secret, startOfLog } from '#kernel';
@@ -165,13 +165,12 @@ describe('event store on EventStoreDB', () => {
     it('says nothing of its password, also to the console', async () => {
       await store.close();
       const written: string[] = [];
-      const { write } = process.stderr;
-      process.stderr.write = (chunk: string | Uint8Array) => written.push(String(chunk)) > 0;
+      const console = jest.spyOn(process.stderr, 'write').mockImplementation((chunk) => written.push(String(chunk)) > 0);
       try {
-        const failed = await connect(`esdb://ops:hunter2@127.0.0.1:1?tls=true&maxDiscoverAttempts=1`).then(() => new Error('connected'), (error: Error) => error);
+        const failed = await connect('esdb://ops:hunter2@127.0.0.1:1?tls=true&maxDiscoverAttempts=1').then(() => new Error('connected'), (error: Error) => error);
         expect(`${failed.message} ${failed.stack} ${JSON.stringify(failed)} ${troubles.join(' ')} ${written.join(' ')}`).not.toMatch(/hunter2/);
       } finally {
-        process.stderr.write = write;
+        console.mockRestore();
       }
     });
   });

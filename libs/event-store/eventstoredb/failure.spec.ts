@@ -21,7 +21,7 @@ const notLeader = grpcError(5, 'Leader info available', { exception: 'not-leader
 
 describe('what an append that failed comes to', () => {
   const cases: readonly [string, unknown, string][] = [
-    ['a conflict, as the client says it, without words', new WrongExpectedVersionError(undefined as never, { streamName: 'orders-a', expected: 'no_stream', current: 4n }), 'WrongExpectedRevision'],
+    ['a conflict, as the client says it, without words', new WrongExpectedVersionError(undefined, { streamName: 'orders-a', expected: 'no_stream', current: 4n }), 'WrongExpectedRevision'],
     ['a conflict, as a trailer', grpcError(9, 'Append failed', { exception: 'wrong-expected-version', 'actual-version': '4' }), 'WrongExpectedRevision'],
     ['a removed stream, without words', StreamDeletedError.fromStreamName('orders-a'), 'StreamTombstoned'],
     ['a removed stream, as a trailer', grpcError(9, 'deleted', { exception: 'stream-deleted' }), 'StreamTombstoned'],
@@ -31,7 +31,7 @@ describe('what an append that failed comes to', () => {
     ['not the leader, as the client says it', new NotLeaderError(notLeader), 'StoreUnavailable'],
     ['no right to write', grpcError(7, 'Access Denied', { exception: 'access-denied' }), 'StoreUnavailable'],
     ['not ready', grpcError(14, 'Server Is Not Ready'), 'StoreUnavailable'],
-    ['not ready, as the client says it of a batch', new UnknownError(undefined as never, 'Could not recognize Server Is Not Ready'), 'StoreUnavailable'],
+    ['not ready, as the client says it of a batch', new UnknownError(undefined, 'Could not recognize Server Is Not Ready'), 'StoreUnavailable'],
     ['busy', grpcError(14, 'Server Is Busy'), 'StoreUnavailable'],
     ['never connected', grpcError(14, 'No connection established. Last error: connect ECONNREFUSED 127.0.0.1:2113'), 'StoreUnavailable'],
     ['no node found', new Error('Failed to discover after 10 attempts.'), 'StoreUnavailable'],
