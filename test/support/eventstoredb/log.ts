@@ -42,8 +42,7 @@ interface StreamState {
   tombstoned: boolean;
 }
 
-const bytes = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
-const systemEvent = (type: string, data: object): ProposedEvent => ({ id: randomUUID(), type, contentType: 'application/json', data: bytes(data), metadata: new Uint8Array() });
+const systemEvent = (type: string, json: string): ProposedEvent => ({ id: randomUUID(), type, contentType: 'application/json', data: Buffer.from(json), metadata: new Uint8Array() });
 const sizeOf = ({ data, metadata, type }: ProposedEvent): number => data.length + metadata.length + 2 * type.length;
 
 /**
@@ -61,7 +60,7 @@ export class EventLog {
   constructor({ startPosition, nowMs }: { readonly startPosition: bigint; readonly nowMs: () => number }) {
     this.#nowMs = nowMs;
     this.#nextPosition = startPosition + 256n;
-    this.#note('$users', systemEvent('$UserCreated', { login: 'admin' }));
+    this.#note('$users', systemEvent('$UserCreated', '{"login":"admin"}'));
   }
 
   /** Of the last event in the log, whoever wrote it. */
@@ -75,7 +74,7 @@ export class EventLog {
 
   /** A node that begins to lead says so in the log. */
   elected(): void {
-    this.#note('$epoch-information', systemEvent('$epoch-information', { leaderInstanceId: randomUUID() }));
+    this.#note('$epoch-information', systemEvent('$epoch-information', `{"leaderInstanceId":"${randomUUID()}"}`));
   }
 
   append(name: string, expected: Expected, proposed: readonly ProposedEvent[]): Outcome {
@@ -93,7 +92,7 @@ export class EventLog {
     const stream = this.#stream(name);
     const refused = refusalOf(stream, expected, []);
     if (refused !== undefined) return refused;
-    this.#note(`$$${name}`, systemEvent('$metadata', { $tb: Number(tombstoneRevision) }));
+    this.#note(`$$${name}`, systemEvent('$metadata', `{"$tb":${tombstoneRevision}}`));
     stream.start = stream.events.length;
     stream.softDeleted = true;
     return { kind: 'written', revision: BigInt(stream.events.length) - 1n, position: this.head };
@@ -110,12 +109,12 @@ export class EventLog {
     return { kind: 'written', revision: tombstoneRevision, position: this.head };
   }
 
-  /** The events a reader of the stream sees; why there are none, where it has none. */
-  stream(name: string): readonly LoggedEvent[] | 'not-found' | 'deleted' {
+  /** The stream's events, of which readers see those from revision `start` on; why there are none, where it has none. */
+  stream(name: string): { readonly events: readonly LoggedEvent[]; readonly start: number } | 'not-found' | 'deleted' {
     const stream = this.#streams.get(name);
     if (stream?.tombstoned === true) return 'deleted';
     if (stream === undefined || stream.softDeleted || stream.events.length === 0) return 'not-found';
-    return stream.events.slice(stream.start);
+    return stream;
   }
 
   /** The index in `events` of the first that is at or after a position. */
@@ -136,7 +135,7 @@ export class EventLog {
     return () => void this.#followers.delete(grown);
   }
 
-  /** The last events were acknowledged and are gone, as after a failover to a node that never had them; their positions are used again. */
+  /** The last events are gone; their positions and revisions are used again. (What was soft-deleted stays so.) */
   loseLast(count: number): void {
     const first = this.events[this.events.length - count];
     if (first === undefined) throw new RangeError(`the log holds ${this.events.length} events: ${count} can't be lost`);
@@ -160,7 +159,7 @@ export class EventLog {
 
   #revive(name: string, stream: StreamState): void {
     stream.softDeleted = false;
-    this.#note(`$$${name}`, systemEvent('$metadata', { $tb: stream.start }));
+    this.#note(`$$${name}`, systemEvent('$metadata', `{"$tb":${stream.start}}`));
   }
 
   #push(name: string, stream: StreamState | undefined, event: ProposedEvent, revision: bigint): void {
@@ -178,7 +177,7 @@ export class EventLog {
 
   #count(): void {
     this.#writes += 1;
-    if (this.#writes % writesPerStatistics === 0) this.#note('$stats-127.0.0.1:2113', systemEvent('$statsCollected', { 'es-writes': this.#writes }));
+    if (this.#writes % writesPerStatistics === 0) this.#note('$stats-127.0.0.1:2113', systemEvent('$statsCollected', `{"es-writes":${this.#writes}}`));
     else this.#announce();
   }
 

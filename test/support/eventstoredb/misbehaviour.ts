@@ -19,15 +19,19 @@ const cutOff = (): StatusObject => ({ code: status.UNAVAILABLE, details: 'Connec
 
 /** What a server does that it should not, switched by the test that holds this. Everything is as it should be at first. */
 export class Misbehaviour {
+  /** Of the service: the calls that are open. */
   readonly appendCalls = new Set<OpenCall>();
   readonly subscriptions = new Set<OpenSubscription>();
   readonly #log: EventLog;
   #fate: { readonly is: WriteFate; times: number } = { is: 'answered', times: 0 };
   #refusal: { readonly as: Refusal; readonly calls: 'all' | 'writes' } | undefined;
+  readonly #waiting = new Set<NodeJS.Timeout>();
   #stalled = false;
+  /** How many writes came here, whatever became of them. */
+  writesTaken = 0;
   /** How long after it was done each call is answered. */
   answerDelayMs = 0;
-  /** How many events before the position asked for a subscription that resumes is given again. */
+  /** How many events of the log a subscription that resumes is given again, from before the position it names. */
   deliveredAgain = 0;
 
   constructor(log: EventLog) {
@@ -72,16 +76,27 @@ export class Misbehaviour {
     for (const subscription of this.subscriptions) subscription.pump();
   }
 
-  /** The last events, acknowledged and perhaps seen, are gone, as after a failover; their positions are used again. */
-  loseLast(count: number): void {
-    this.#log.loseLast(count);
+  /** Another node leads, which never had the last events: acknowledged, perhaps seen, they are gone, and their places are used again. */
+  failOver(lost: number): void {
+    this.dropAppends();
+    this.dropSubscriptions();
+    this.#log.loseLast(lost);
+    this.#log.elected();
+  }
+
+  /** Of the service: every connection is cut; what was to be answered later never is. */
+  disconnected(): void {
+    for (const timer of this.#waiting) clearTimeout(timer);
+    this.#waiting.clear();
+    this.appendCalls.clear();
+    this.subscriptions.clear();
   }
 
   get stalled(): boolean {
     return this.#stalled;
   }
 
-  fateOfWrite(): WriteFate {
+  #fateOfWrite(): WriteFate {
     if (this.#fate.times < 1) return 'answered';
     this.#fate.times -= 1;
     return this.#fate.is;
@@ -93,13 +108,21 @@ export class Misbehaviour {
   }
 
   answer(give: () => void): void {
-    if (this.answerDelayMs === 0) give();
-    else setTimeout(give, this.answerDelayMs);
+    if (this.answerDelayMs === 0) {
+      give();
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#waiting.delete(timer);
+      give();
+    }, this.answerDelayMs);
+    this.#waiting.add(timer);
   }
 
   /** A write, as it is to be done and answered now. */
   write<T>(perform: () => T, answer: (done: T) => void, drop: (as: StatusObject) => void): void {
-    const fate = this.fateOfWrite();
+    this.writesTaken += 1;
+    const fate = this.#fateOfWrite();
     if (fate === 'ignored') return;
     if (fate === 'dropped-before-writing') {
       drop(cutOff());

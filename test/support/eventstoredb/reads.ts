@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { Readable } from 'node:stream';
 import type { IStreamsServer } from '@eventstore/db-client/generated/streams_grpc_pb.js';
 import streams from '@eventstore/db-client/generated/streams_pb.js';
 import { Metadata, type ServerWritableStream, status } from '@grpc/grpc-js';
@@ -25,33 +24,36 @@ export function readsOf(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsSe
       const options = call.request.getOptions() ?? new streams.ReadReq.Options();
       const refusal = misbehave.refusalOf('read', call.metadata.get('requires-leader').includes('true'));
       if (refusal !== undefined) call.emit('error', refusedCall(refusal));
-      else if (options.hasSubscription()) subscribe(call, options);
-      else misbehave.answer(() => (options.hasStream() ? readStream(call, options) : readAll(call, options)));
+      else misbehave.answer(() => begin(call, options));
     },
   };
+
+  function begin(call: ReadCall, options: Options): void {
+    if (options.hasSubscription()) subscribe(call, options);
+    else if (options.hasStream()) readStream(call, options);
+    else readAll(call, options);
+  }
 
   function readStream(call: ReadCall, options: Options): void {
     const asked = options.getStream();
     const name = messages.nameOf(asked?.getStreamIdentifier());
-    const events = log.stream(name);
-    if (events === 'deleted') {
+    const stream = log.stream(name);
+    if (stream === 'deleted') {
       call.emit('error', failedCall({ kind: 'stream-deleted' }, name));
-    } else if (events === 'not-found') {
+    } else if (stream === 'not-found') {
       call.write(messages.streamNotFound(name));
       call.end();
     } else {
-      const from = asked?.hasRevision() === true ? BigInt(asked.getRevision()) : undefined;
-      const wanted = backwards(options)
-        ? events.filter(({ revision }) => asked?.hasStart() !== true && (from === undefined || revision <= from)).reverse()
-        : events.filter(({ revision }) => asked?.hasEnd() !== true && (from === undefined || revision >= from));
-      give(call, wanted, options);
+      const { events, start } = stream;
+      const from = revisionOf(options, events.length);
+      give(call, backwards(options) ? backwardsFrom(events, Math.min(from, events.length - 1), start) : forwardsFrom(events, Math.max(from, start)), options);
     }
   }
 
   function readAll(call: ReadCall, options: Options): void {
     const start = startOf(call, options);
     if (start === undefined) return;
-    give(call, backwards(options) ? log.events.slice(0, start).reverse() : log.events.slice(start), options);
+    give(call, backwards(options) ? backwardsFrom(log.events, start - 1, 0) : forwardsFrom(log.events, start), options);
   }
 
   /** Where in the log to begin: the event at a position is the first of a read; a position between two events is none. */
@@ -88,17 +90,40 @@ function positionOf(options: Options): bigint {
   return all?.hasEnd() === true ? endOfLog : startOfLog;
 }
 
-function give(call: ReadCall, events: readonly LoggedEvent[], options: Options): void {
-  const responses = Readable.from(responsesOf(events, filterOf(options), options.hasCount() ? Number(options.getCount()) : Infinity));
-  call.on('cancelled', () => responses.destroy());
-  responses.on('data', (response: messages.ReadResp) => {
-    if (!call.write(response)) responses.pause();
-  });
-  call.on('drain', () => responses.resume());
-  responses.on('end', () => call.end());
+function revisionOf(options: Options, end: number): number {
+  const stream = options.getStream();
+  if (stream?.hasRevision() === true) return Number(stream.getRevision());
+  return stream?.hasEnd() === true ? end : 0;
 }
 
-function* responsesOf(events: readonly LoggedEvent[], passes: Passes, count: number): Generator<messages.ReadResp> {
+/** Up to where the events end when the read begins: one that is slower than the writers ends, too. */
+function forwardsFrom(events: readonly LoggedEvent[], from: number): Generator<LoggedEvent> {
+  return walk(events, from, events.length - from, 1);
+}
+
+const backwardsFrom = (events: readonly LoggedEvent[], from: number, start: number): Generator<LoggedEvent> => walk(events, from, from - start + 1, -1);
+
+function* walk(events: readonly LoggedEvent[], from: number, count: number, step: 1 | -1): Generator<LoggedEvent> {
+  for (let walked = 0; walked < count; walked += 1) {
+    const event = events[from + walked * step];
+    if (event !== undefined) yield event;
+  }
+}
+
+function give(call: ReadCall, events: Iterable<LoggedEvent>, options: Options): void {
+  const responses = responsesOf(events, filterOf(options), options.hasCount() ? Number(options.getCount()) : Infinity);
+  const pump = (): void => {
+    while (!call.cancelled && !call.writableEnded) {
+      const next = responses.next();
+      if (next.done === true) call.end();
+      else if (!call.write(next.value)) return;
+    }
+  };
+  call.on('drain', pump);
+  pump();
+}
+
+function* responsesOf(events: Iterable<LoggedEvent>, passes: Passes, count: number): Generator<messages.ReadResp> {
   let left = count;
   for (const event of events) {
     if (left < 1) return;
@@ -130,6 +155,7 @@ class Subscription {
   #unsaid = 0;
   #live = false;
   #full = false;
+  #over = false;
 
   constructor(call: ReadCall, options: Options, next: number) {
     this.#call = call;
@@ -141,11 +167,12 @@ class Subscription {
 
   open(log: EventLog, misbehave: Misbehaviour): void {
     const pump = (): void => {
-      if (!misbehave.stalled) this.#pump(log);
+      if (!misbehave.stalled && !this.#over) this.#pump(log);
     };
     const open = { pump, emit: this.#call.emit.bind(this.#call) };
     const ignore = log.follow(pump);
     const over = (): void => {
+      this.#over = true;
       ignore();
       misbehave.subscriptions.delete(open);
     };
@@ -156,7 +183,7 @@ class Subscription {
     this.#call.on('cancelled', over).on('error', over);
     misbehave.subscriptions.add(open);
     this.#write(messages.confirmation(randomUUID()));
-    misbehave.answer(pump);
+    pump();
   }
 
   #pump({ events }: EventLog): void {

@@ -57,8 +57,7 @@ export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = 
   const down = (): Promise<void> => {
     server?.forceShutdown();
     server = undefined;
-    misbehave.appendCalls.clear();
-    misbehave.subscriptions.clear();
+    misbehave.disconnected();
     return Promise.resolve();
   };
   await up();

@@ -21,11 +21,8 @@ export function writesTo(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsS
       const batches = new Map<string, Batch>();
       misbehave.appendCalls.add(call);
       const over = (): void => void misbehave.appendCalls.delete(call);
-      const drop = (as: StatusObject): void => {
-        over();
-        call.emit('error', as);
-      };
-      call.on('cancelled', over);
+      const drop = (as: StatusObject): void => void call.emit('error', as);
+      call.on('cancelled', over).on('error', over);
       call.on('end', () => {
         over();
         call.end();
@@ -108,7 +105,7 @@ export function writesTo(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsS
     misbehave.write(
       () => perform(name),
       (outcome) => {
-        if (succeeded(outcome)) answer(null, responseOf(log.head));
+        if (succeeded(outcome)) answer(null, responseOf('position' in outcome ? outcome.position : log.head));
         else answer(failedCall(outcome, name));
       },
       answer,
