@@ -1,6 +1,7 @@
-// A process of its own around an event store, for tests that kill it: `node event-store-process.ts <data dir> <hold|write>`.
-// Says on stdout, one line each: `open`, and after every acknowledged append `<stream> <revision>`.
+// A process of its own around an event store, for tests that kill it: `node event-store-process.ts <data dir> <hold|write|copy>`.
+// Says on stdout, one line each: `open`, and after every acknowledged append `<stream> <revision>`; or what came of a copy, and `appended`.
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { openSqliteEventStore } from '#event-store/sqlite';
 
 const lanes = 8;
@@ -19,3 +20,14 @@ async function write(stream: string): Promise<never> {
 }
 
 if (task === 'write') await Promise.all(Array.from({ length: lanes }, (_, lane) => write(`lane-${lane}`)));
+
+if (task === 'copy') {
+  const said = await store.copyTo(join(dataDir, 'copy.db'), new AbortController().signal, () => undefined).then(
+    ({ position }) => `copied ${position}`,
+    (error: unknown) => `refused: ${String(error)}`,
+  );
+  say(said);
+  await store.append('after-copy', 'NO_STREAM', [{ id: randomUUID(), type: 'Written', data: '{}', metadata: {} }]);
+  say('appended');
+  await store.close();
+}

@@ -1,2 +1,2 @@
 export { DataDirInUse, NewerLog } from './errors.ts';
-export { type CommitMeasure, openSqliteEventStore, type SqliteEventStoreOptions } from './sqlite-event-store.ts';
+export { type CommitMeasure, type LogCopy, openSqliteEventStore, type SqliteEventStore, type SqliteEventStoreOptions } from './sqlite-event-store.ts';

@@ -31,13 +31,24 @@ export interface TombstoneRequest {
   readonly stream: string;
 }
 
+/** Copy the whole log into a new file; one at a time. */
+export interface CopyRequest {
+  readonly op: 'copy';
+  readonly seq: number;
+  readonly file: string;
+}
+
+export interface StopCopyRequest {
+  readonly op: 'stopCopy';
+}
+
 export interface CloseRequest {
   readonly op: 'close';
 }
 
 export type ReadRequest = ReadStreamRequest | ReadAllRequest;
-export type Question = AppendRequest | ReadRequest | TombstoneRequest;
-export type Request = Question | CloseRequest;
+export type Question = AppendRequest | ReadRequest | TombstoneRequest | CopyRequest;
+export type Request = Question | StopCopyRequest | CloseRequest;
 
 /** position, revision, stream, id, type, data, metadata of each event, one after the other. */
 export type FlatEvents = readonly (string | number)[];
@@ -64,13 +75,20 @@ export interface Tombstoned {
   readonly head: number;
 }
 
+export interface Copied {
+  readonly done: 'copied';
+  /** The head of the log as it stands in the copy. */
+  readonly head: number;
+  readonly bytes: number;
+}
+
 export type Refused =
   | { readonly refused: 'conflict'; readonly current: number }
   | { readonly refused: 'tombstoned' }
   | { readonly refused: 'unavailable'; readonly reason: string }
   | { readonly refused: 'unknown'; readonly reason: string };
 
-export type Answer = Appended | Read | Tombstoned | Refused;
+export type Answer = Appended | Read | Tombstoned | Copied | Refused;
 
 export interface Commit {
   readonly events: number;
@@ -86,6 +104,13 @@ export interface Answers {
   readonly commit?: Commit | undefined;
 }
 
+/** How far the copy is. */
+export interface Copying {
+  readonly kind: 'copying';
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
 export type OpeningRefused =
   | { readonly kind: 'refused'; readonly why: 'in-use' }
   | { readonly kind: 'refused'; readonly why: 'newer'; readonly version: number; readonly known: number }
@@ -99,4 +124,4 @@ export interface Fatal {
   readonly reason: string;
 }
 
-export type Report = Answers | Opening | Fatal;
+export type Report = Answers | Copying | Opening | Fatal;

@@ -35,18 +35,36 @@ export interface SqliteEventStoreOptions {
   readonly onFatal?: (error: Error) => void;
 }
 
+export interface LogCopy {
+  /** The head of the log in the copy: every append that was acknowledged with it or one before is in there. */
+  readonly position: Position;
+  readonly bytes: number;
+}
+
+/** The log is one file here, which can be copied while it is written. */
+export interface SqliteEventStore extends EventStore {
+  /**
+   * Copies the whole log into a new file (mode 0600), synced, as of the moment when it resolves. Appends go on meanwhile, and wait
+   * for no more than one short step. Tells now and then how far it is. When it rejects, nothing of the copy is left:
+   * `StoreUnavailable` when there is no room, the file exists, the signal has aborted, or another copy is being made.
+   */
+  copyTo(file: string, signal: AbortSignal, onProgress: (bytes: number, totalBytes: number) => void): Promise<LogCopy>;
+}
+
 /**
  * Opens the embedded event store: SQLite in a thread of its own, every acknowledged append synced to disk, appends that
  * arrive while a commit runs sharing the next one.
  * Throws `DataDirInUse` (another process, or another store of this one), `NewerLog`, `StoreUnavailable`.
  */
-export async function openSqliteEventStore(options: SqliteEventStoreOptions): Promise<EventStore> {
+export async function openSqliteEventStore(options: SqliteEventStoreOptions): Promise<SqliteEventStore> {
   const dataDir = resolvePath(options.dataDir);
   const { worker, head } = await startStorageThread(prepareDataDir(dataDir), dataDir);
   const growth = new Growth();
   const tail = new Tail(String(head), options.recentEvents ?? 8192);
   let announced = tail.head;
+  const copying = new Set<OnProgress>();
   const link = new StorageLink(worker, {
+    onCopying: ({ bytes, totalBytes }) => copying.forEach((onProgress) => onProgress(bytes, totalBytes)),
     onAnswers: (commit) => {
       if (tail.head !== announced) growth.announce();
       announced = tail.head;
@@ -57,7 +75,7 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
       (options.onFatal ?? exitProcess)(new StoreUnavailable(`the event log in ${dataDir} can't be written any more: ${reason}`));
     },
   });
-  return new SqliteEventStore(link, tail, growth);
+  return new LogOfThread(link, tail, growth, copying);
 }
 
 function exitProcess(error: Error): void {
@@ -65,16 +83,20 @@ function exitProcess(error: Error): void {
   process.exit(1);
 }
 
-class SqliteEventStore implements EventStore {
+type OnProgress = Parameters<SqliteEventStore['copyTo']>[2];
+
+class LogOfThread implements SqliteEventStore {
   readonly #link: StorageLink;
   readonly #tail: Tail;
   readonly #growth: Growth;
+  readonly #copying: Set<OnProgress>;
   readonly #closing = new AbortController();
 
-  constructor(link: StorageLink, tail: Tail, growth: Growth) {
+  constructor(link: StorageLink, tail: Tail, growth: Growth, copying: Set<OnProgress>) {
     this.#link = link;
     this.#tail = tail;
     this.#growth = growth;
+    this.#copying = copying;
   }
 
   async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
@@ -143,6 +165,25 @@ class SqliteEventStore implements EventStore {
         resolve();
       });
     });
+  }
+
+  async copyTo(file: string, signal: AbortSignal, onProgress: OnProgress): Promise<LogCopy> {
+    if (this.#copying.size > 0) throw new StoreUnavailable('another copy is being made');
+    const stop = (): void => this.#link.stopCopy();
+    this.#copying.add(onProgress);
+    signal.addEventListener('abort', stop);
+    try {
+      return await new Promise<LogCopy>((resolve, reject) => {
+        this.#link.ask({ op: 'copy', file }, (answer) => {
+          if ('done' in answer && answer.done === 'copied') resolve({ position: String(answer.head), bytes: answer.bytes });
+          else reject(errorOf(answer, 'the log', 'NO_STREAM'));
+        });
+        if (signal.aborted) stop();
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#copying.delete(onProgress);
+    }
   }
 
   head(): Promise<Position> {

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import { judgeAppend } from '../verdict.ts';
+import { copyDatabase, type CopyOptions } from './log-copy.ts';
 import type { Answer, AppendRequest, Read, ReadAllRequest, ReadStreamRequest } from './protocol.ts';
 import { isSqliteError } from './sqlite-error.ts';
 
@@ -128,6 +129,11 @@ export class SqliteLog {
   /** Leaves nothing of what was removed in any file: the write-ahead log is emptied into the file, which is overwritten there. */
   scrub(): void {
     this.#database.pragma('wal_checkpoint(TRUNCATE)');
+  }
+
+  /** As `copyDatabase`: the copy ends with the head of the moment when this resolves. */
+  copyTo(file: string, options: CopyOptions): Promise<number> {
+    return copyDatabase(this.#database, file, options);
   }
 
   /** Streams whose removal a crash cut short. */

@@ -11,7 +11,7 @@ async function linkTo(reaction: string): Promise<{ link: StorageLink; lost: stri
   await once(worker, 'message');
   const lost: string[] = [];
   const answers: Answer[] = [];
-  const link = new StorageLink(worker, { onAnswers: () => undefined, onLost: (reason) => lost.push(reason) });
+  const link = new StorageLink(worker, { onAnswers: () => undefined, onCopying: () => undefined, onLost: (reason) => lost.push(reason) });
   const ask = (): void => {
     link.ask({ op: 'append', stream: 'orders-a', expected: -1, events: [] }, (answer) => answers.push(answer));
     link.ask({ op: 'tombstone', stream: 'orders-a' }, (answer) => answers.push(answer));

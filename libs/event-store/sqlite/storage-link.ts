@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { StoreUnavailable } from '../port.ts';
 import { DataDirInUse, NewerLog } from './errors.ts';
-import type { Answer, Answers, CloseRequest, Commit, Opening, OpeningRefused, Question, Report, Request } from './protocol.ts';
+import type { Answer, Answers, CloseRequest, Commit, Copying, Opening, OpeningRefused, Question, Report, Request, StopCopyRequest } from './protocol.ts';
 
 type Unnumbered<Asked> = Asked extends Question ? Omit<Asked, 'seq'> : never;
 
@@ -13,6 +13,7 @@ interface Asked {
 export interface LinkEvents {
   /** After every message whose answers have all been settled. */
   onAnswers(commit: Commit | undefined): void;
+  onCopying(copying: Copying): void;
   /** The thread is gone, or what it last wrote is in doubt; every open question has been settled. */
   onLost(reason: string): void;
 }
@@ -52,6 +53,11 @@ export class StorageLink {
     this.#send({ ...question, seq: this.#seq });
   }
 
+  /** The copy that is being made, if one is, is answered as unavailable soon. */
+  stopCopy(): void {
+    if (this.#over === undefined) this.#send({ op: 'stopCopy' } satisfies StopCopyRequest);
+  }
+
   async close(): Promise<void> {
     if (this.#over === undefined) {
       this.#over = 'the event store is closed';
@@ -76,6 +82,7 @@ export class StorageLink {
   #receive(report: Report): void {
     if (report.kind === 'fatal') this.#lose(report.reason);
     else if (report.kind === 'answers') this.#settle(report);
+    else if (report.kind === 'copying') this.#events.onCopying(report);
   }
 
   #settle({ seqs, answers, commit }: Answers): void {

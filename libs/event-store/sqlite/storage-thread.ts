@@ -1,13 +1,16 @@
 // The storage thread: everything that waits for a disk happens here. Runs from source by type stripping, too: erasable
 // syntax only.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { Answer, AppendRequest, Commit, OpeningRefused, ReadRequest, Report, Request, TombstoneRequest } from './protocol.ts';
+import { CopyStopped } from './log-copy.ts';
+import type { Answer, AppendRequest, Commit, CopyRequest, OpeningRefused, ReadRequest, Report, Request, TombstoneRequest } from './protocol.ts';
 import { logVersion, openLog } from './schema.ts';
 import { isSqliteError } from './sqlite-error.ts';
 import { CommitInDoubt, NotWritten, SqliteLog } from './sqlite-log.ts';
 
 /** Events that share one transaction, about: bounds how long the first append of a group waits for the last. */
 const eventsPerCommit = 2048;
+/** How often it is told how far a copy is. */
+const copyingEveryMs = 200;
 
 interface Removal {
   readonly stream: string;
@@ -21,6 +24,7 @@ class StorageThread {
   readonly #removals: Removal[];
   /** Removed, and still to be scrubbed: once for all of them, because it costs several syncs. */
   #removed: Removal[] = [];
+  #copying: AbortController | undefined;
 
   constructor(port: MessagePort, log: SqliteLog) {
     this.#port = port;
@@ -51,6 +55,7 @@ class StorageThread {
     const appends = requests.filter((request) => request.op === 'append');
     for (const group of groups(appends)) this.#commit(group);
     for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
+    this.#serveCopy(requests);
     if (requests.some((request) => request.op === 'close')) this.#close();
   }
 
@@ -68,8 +73,8 @@ class StorageThread {
       answers = this.#log.commit(appends);
     } catch (error) {
       if (!(error instanceof NotWritten)) throw error;
-      const unavailable: Answer = { refused: 'unavailable', reason: error.message };
-      this.#report({ kind: 'answers', seqs, answers: appends.map(() => unavailable) });
+      const answer = unavailable(error.message);
+      this.#report({ kind: 'answers', seqs, answers: appends.map(() => answer) });
       return;
     }
     this.#report({ kind: 'answers', seqs, answers, commit: measure(appends, answers, performance.now() - started) });
@@ -120,7 +125,39 @@ class StorageThread {
     this.#report({ kind: 'answers', seqs, answers: seqs.map(() => answer) });
   }
 
+  #serveCopy(requests: readonly Request[]): void {
+    for (const request of requests) if (request.op === 'copy') void this.#copy(request);
+    if (requests.some((request) => request.op === 'stopCopy')) this.#copying?.abort();
+  }
+
+  async #copy({ seq, file }: CopyRequest): Promise<void> {
+    this.#report({ kind: 'answers', seqs: [seq], answers: [await this.#copyTo(file)] });
+  }
+
+  /** Steps of the copy take turns with everything else. */
+  async #copyTo(file: string): Promise<Answer> {
+    const copying = new AbortController();
+    this.#copying = copying;
+    let toldMs = 0;
+    const onStep = (bytes: number, totalBytes: number): void => {
+      if (performance.now() - toldMs < copyingEveryMs) return;
+      toldMs = performance.now();
+      this.#report({ kind: 'copying', bytes, totalBytes });
+    };
+    try {
+      const bytes = await this.#log.copyTo(file, { signal: copying.signal, onStep });
+      return { done: 'copied', head: this.#log.head, bytes };
+    } catch (error) {
+      if (error instanceof CopyStopped) return unavailable(error.message);
+      if (isSqliteError(error) || isSystemError(error)) return unavailable(`${error.message} (${error.code})`);
+      throw error;
+    } finally {
+      this.#copying = undefined;
+    }
+  }
+
   #close(): void {
+    this.#copying?.abort();
     this.#removals.length = 0;
     this.#log.close();
     this.#port.close();
@@ -131,6 +168,7 @@ class StorageThread {
       work();
     } catch (error) {
       if (!(error instanceof CommitInDoubt)) throw error;
+      this.#copying?.abort();
       this.#report({ kind: 'fatal', reason: error.message });
       this.#port.close();
     }
@@ -154,12 +192,16 @@ function* groups(appends: readonly AppendRequest[]): Generator<readonly AppendRe
   if (start < appends.length) yield appends.slice(start);
 }
 
+const unavailable = (reason: string): Answer => ({ refused: 'unavailable', reason });
+
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'syscall' in error;
+
 function unlessUnavailable<Result>(work: () => Result): Result | Answer {
   try {
     return work();
   } catch (error) {
-    if (error instanceof NotWritten) return { refused: 'unavailable', reason: error.message };
-    if (isSqliteError(error)) return { refused: 'unavailable', reason: `${error.message} (${error.code})` };
+    if (error instanceof NotWritten) return unavailable(error.message);
+    if (isSqliteError(error)) return unavailable(`${error.message} (${error.code})`);
     throw error;
   }
 }
