@@ -4,6 +4,7 @@ import { globalFlags } from './session.ts';
 import { exitCodes, type Part, type Running } from './verb.ts';
 import { approval } from './verbs/approval.ts';
 import { audit } from './verbs/audit.ts';
+import { backup } from './verbs/backup.ts';
 import { completion } from './verbs/completion.ts';
 import { siteDeliveries } from './verbs/deliveries.ts';
 import { event } from './verbs/event.ts';
@@ -16,7 +17,7 @@ import { verify } from './verbs/verify.ts';
 import { webhook } from './verbs/webhook.ts';
 
 /** Everything `kf` can do. */
-const parts: readonly Part[] = [webhook, siteDeliveries, listen, trigger, verify, event, approval, audit, key, whoami, status, projection, profile, completion];
+const parts: readonly Part[] = [webhook, siteDeliveries, listen, trigger, verify, event, approval, audit, key, whoami, status, projection, backup, profile, completion];
 
 /** The program of one run. */
 export function programFor(running: Running): Command {

@@ -17,43 +17,43 @@ const mostChars = 16 * 1024 * 1024;
  * Asks for an event stream and hands over its messages as they come. Ends when the server ends it. Throws ProblemAnswer
  * when it is refused, NoAnswer when it can't be had, breaks off, or is silent for 45 s.
  */
-export async function* eventStream(open: (asked: Request) => Promise<Response>, asked: Pick<Request, 'path' | 'query' | 'signal'>): AsyncGenerator<SseMessage> {
-  const response = await open({ ...asked, method: 'GET', headers: { accept: 'text/event-stream, application/problem+json' } });
+export async function* eventStream(open: (asked: Request) => Promise<Response>, asked: Pick<Request, 'path' | 'query' | 'signal'> & Partial<Pick<Request, 'method'>>): AsyncGenerator<SseMessage> {
+  const response = await open({ method: 'GET', ...asked, headers: { accept: 'text/event-stream, application/problem+json' } });
   if (!/^text\/event-stream\b/.test(response.headers.get('content-type') ?? '') || response.body === null) {
     throw new NoAnswer('the answer is no event stream: is it a Countersign server?', true);
   }
   const parser = new SseParser();
   const decoder = new TextDecoder();
-  for await (const chunk of chunksOf(response.body)) yield* parser.push(decoder.decode(chunk, { stream: true }));
+  for await (const chunk of chunksOf(response.body, 'the event stream')) yield* parser.push(decoder.decode(chunk, { stream: true }));
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The body of an answer, in pieces. Throws NoAnswer, saying what broke off, when it does or when nothing comes for 45 s. */
+export async function* chunksOf(body: ReadableStream<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   let silent = false;
-  // Time of the machine, not of `io.clock`: it runs only while a read is under way.
-  const silence = setTimeout(() => {
+  const giveUp = (): void => {
     silent = true;
     void reader.cancel().catch(() => undefined);
-  }, longestSilenceMs);
+  };
   try {
     for (;;) {
-      silence.refresh();
-      const { done, value } = await reader.read();
+      // Time of the machine, not of `io.clock`: it runs only while a read is under way.
+      const silence = setTimeout(giveUp, longestSilenceMs);
+      const { done, value } = await reader.read().finally(() => clearTimeout(silence));
       if (silent) throw new NoAnswer(`the server said nothing for ${longestSilenceMs / 1_000} s`, true);
       if (done) return;
       yield value;
     }
   } catch (error) {
-    throw error instanceof NoAnswer ? error : brokenOff(error);
+    throw error instanceof NoAnswer ? error : brokenOff(what, error);
   } finally {
-    clearTimeout(silence);
     await reader.cancel().catch(() => undefined);
   }
 }
 
-function brokenOff(error: unknown): NoAnswer {
+function brokenOff(what: string, error: unknown): NoAnswer {
   const code = rootCause(error);
-  return new NoAnswer(`the event stream broke off${code === '' ? '' : ` (${code})`}`, true);
+  return new NoAnswer(`${what} broke off${code === '' ? '' : ` (${code})`}`, true);
 }
 
 const lineEnd = /\r\n|\r|\n/g;

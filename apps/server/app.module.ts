@@ -26,6 +26,7 @@ import { Arrivals } from './events/stream-arrivals.ts';
 import { ParameterGuard } from './http/parameters.ts';
 import { ProblemFilter } from './http/problem-filter.ts';
 import { OpenApiController } from './openapi/openapi.controller.ts';
+import { BackupsController } from './operations/backups.ts';
 import { HealthController } from './operations/health.ts';
 import { KeysController, ListKeysHandler } from './operations/keys.ts';
 import { ReadinessCheck } from './operations/readiness.ts';
@@ -60,6 +61,7 @@ const apiControllers: readonly Type[] = [
   ExplanationsController,
   ReplayController,
   StoriesController,
+  BackupsController,
   OpenApiController,
   DocsController,
 ];

@@ -17,6 +17,7 @@ import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
+import { LogBackups } from './operations/log-backups.ts';
 import type { Commands, Publishing, Refusals, ServerFacts } from './parts.ts';
 import { createProbing } from './webhooks/probing.ts';
 
@@ -116,7 +117,8 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const roles = rolesOf(parts, world, pipeline, dispatcher);
   const facts = factsOf(outside, readModels, roles);
   const refusals = refusalsOf(parts, opened);
-  const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals };
+  const backups = new LogBackups({ dataDir, store, clock, ids });
+  const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals, backups };
   return {
     shell,
     start: () => {
@@ -323,7 +325,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
   fanOut: () => roles.fanOut(),
 });
 
-function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals'> {
+function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals' | 'backups'> {
   const { clock, ids, log } = outside;
   return { clock, ids, log, metrics, rootKey, commands, publishing, probing: createProbing({ world, sender }), projections: readModels, reads: readModels, storyReads: readModels, logReader: store, current: createCurrentState(world, aggregates), facts };
 }

@@ -12,7 +12,7 @@ import { EventStreams } from './http/event-stream.ts';
 import { createAdapter } from './http/fastify.ts';
 import { oneFarReadAtATime } from './http/log-reader.ts';
 import { createAnswerProblem } from './http/problem-answer.ts';
-import { ANSWER_PROBLEM, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, Refusals, ServerFacts, STORY_READS, type StoryReads } from './parts.ts';
+import { ANSWER_PROBLEM, Backups, CLOCK, Commands, CurrentState, IDS, LOG_READER, type LogReader, METRICS, OPENAPI, Probing, PROJECTIONS, type Projections, Publishing, READS, type Reads, Refusals, ServerFacts, STORY_READS, type StoryReads } from './parts.ts';
 
 /** Everything the HTTP shell stands on. */
 export interface ShellParts {
@@ -29,6 +29,7 @@ export interface ShellParts {
   readonly storyReads: StoryReads;
   readonly logReader: LogReader;
   readonly refusals: Refusals;
+  readonly backups: Backups;
   readonly current: CurrentState;
   readonly facts: ServerFacts;
 }
@@ -71,6 +72,7 @@ const providers = (parts: ShellParts): Provider[] => [
   { provide: STORY_READS, useValue: parts.storyReads },
   { provide: LOG_READER, useValue: oneFarReadAtATime(parts.logReader) },
   { provide: Refusals, useValue: parts.refusals },
+  { provide: Backups, useValue: parts.backups },
   { provide: CurrentState, useValue: parts.current },
   { provide: ServerFacts, useValue: parts.facts },
 ];

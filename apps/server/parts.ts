@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { ApprovalPolicy, GateableCommand } from '#approvals';
 import type { RefusedRequest } from '#audit';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
@@ -70,6 +71,29 @@ export interface Probed {
 /** Sends one signed request that belongs to no subscription, and records that it did. */
 export abstract class Probing {
   abstract probe(prober: Publisher, request: ProbeRequest): Promise<Probed | Refusal>;
+}
+
+export type BackupStep =
+  | { readonly kind: 'progress'; readonly bytes: number; readonly totalBytes: number }
+  /** The copy is whole, on disk, and has everything that was acknowledged up to the position. */
+  | { readonly kind: 'result'; readonly backupId: string; readonly position: Position; readonly bytes: number }
+  | { readonly kind: 'failed'; readonly refusal: Refusal };
+
+/** A copy of the whole log. */
+export interface Backup {
+  readonly id: string;
+  /** Makes it. After the result it does nothing more until the signal aborts. To be asked once. */
+  steps(signal: AbortSignal): AsyncIterable<BackupStep>;
+  /** Removes it, and breaks off whoever is fetching it. */
+  end(): void;
+}
+
+/** Copies of the whole log, one at a time. */
+export abstract class Backups {
+  /** Refuses while another one has not ended (`concurrent-modification`), and when there is no room (`backup-failed`). */
+  abstract begin(): Promise<Backup | Refusal>;
+  /** What is in one that is whole and has not ended. */
+  abstract content(backupId: string): Promise<{ readonly bytes: number; readonly body: Readable } | undefined>;
 }
 
 export interface PolicyRecord {

@@ -3,4 +3,4 @@ export { type ApiKeyCommand, apiKeyDecider, type ApiKeyState, type CreateApiKey,
 export { type ApiKeyEvent } from './events.ts';
 export { keyIdOf, keyIdPrefix, keySecretBytes, keySha256, makeKeyText, rootKeyId } from './key-text.ts';
 export { apiKeyProjection, type ApiKeyRow, apiKeyTable } from './projection.ts';
-export { grants, isAdmin, knowsSite, onlySite, parseScope, type Right, rights, type Scope } from './scopes.ts';
+export { grants, grantsEverywhere, isAdmin, knowsSite, onlySite, parseScope, type Right, rights, type Scope } from './scopes.ts';

@@ -37,6 +37,9 @@ const covers = (scope: Scope, site: Site): boolean =>
 export const grants = (scopes: readonly Scope[], site: Site, right: Right): boolean =>
   scopes.some((scope) => covers(scope, site) && scope.kind === 'site' && scope.right === right);
 
+/** Whether one of the scopes gives a right in every site there is or will be. */
+export const grantsEverywhere = (scopes: readonly Scope[], right: Right): boolean => scopes.some((scope) => scope.kind === 'site' && scope.tenant === '*' && scope.right === right);
+
 /** Whether the scopes give any right in a site: whether the caller may know that the site exists. */
 export const knowsSite = (scopes: readonly Scope[], site: Site): boolean => scopes.some((scope) => covers(scope, site));
 

@@ -40,6 +40,7 @@ export const problems = {
   'projection-behind': { status: 503, title: 'The read model is behind' },
   'store-unavailable': { status: 503, title: 'The log cannot be reached' },
   'too-many-streams': { status: 503, title: 'Too many event streams are open' },
+  'backup-failed': { status: 507, title: 'The log could not be copied' },
 } as const satisfies Record<string, { readonly status: number; readonly title: string }>;
 
 export type ProblemSlug = keyof typeof problems;

@@ -52,7 +52,7 @@ const refusing = (own: object = {}): never =>
 
 let shell: Shell;
 beforeAll(async () => {
-  shell = await startShell({ current: refusing(), logReader: refusing(), reads: refusing({ apiKeyById: (id: string) => Promise.resolve(shell.keys.get(id)) }) });
+  shell = await startShell({ current: refusing(), logReader: refusing(), backups: refusing(), reads: refusing({ apiKeyById: (id: string) => Promise.resolve(shell.keys.get(id)) }) });
 });
 afterAll(() => shell.close());
 beforeEach(() => {
@@ -96,7 +96,7 @@ describe.each(closed)('%s', (_name, route) => {
   });
 
   it('with a key revoked a moment ago is 401', async () => {
-    const key = shell.key(rights.map((right) => scope(right, 'acme')));
+    const key = shell.key(rights.map((right) => scope(right, '*')));
     expect(await ended(route, key)).toBe('in');
     const [id, record] = [...shell.keys].at(-1) ?? [];
     if (id === undefined || record === undefined) throw new Error('no key');

@@ -127,6 +127,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
     },
     logReader: createMemoryEventStore(),
     refusals: { record: (request, refusal) => void refused.push({ request, refusal }), list: () => emptyPage },
+    backups: { begin: () => Promise.resolve(refuse('concurrent-modification', 'There is nothing to copy in this test.')), content: () => Promise.resolve(undefined) },
     current: {
       head: () => Promise.resolve('10'),
       approval: () => Promise.resolve(undefined),

@@ -1,5 +1,5 @@
-/** Who may use a route: everybody, whoever has any key, administrators, or whoever has one of these rights in the site. */
-export type Admitted = 'everybody' | 'any key' | 'admin' | readonly ('read' | 'write' | 'approve' | 'audit' | 'admin')[];
+/** Who may use a route: everybody, whoever has any key, administrators (with audit in every site), or whoever has one of these rights in the site. */
+export type Admitted = 'everybody' | 'any key' | 'admin' | 'admin and site:*:audit' | readonly ('read' | 'write' | 'approve' | 'audit' | 'admin')[];
 
 /** Every route there is and who may use it, as the contract says: written by hand, so that code which says another thing is noticed. */
 export const routes: Readonly<Record<string, Admitted>> = {
@@ -56,6 +56,9 @@ export const routes: Readonly<Record<string, Admitted>> = {
   'GET /api/audit/states/{resourceId}': ['audit'],
   'GET /api/audit/explanations': ['audit'],
   'GET /api/audit/replay': ['audit'],
+
+  'POST /api/backups': 'admin and site:*:audit',
+  'GET /api/backups/{backupId}': 'admin and site:*:audit',
 
   'GET /api/keys': 'admin',
   'GET /api/projections': 'admin',

@@ -1,4 +1,4 @@
-import { bindActor, grants, knowsSite, onlySite, type Right } from '#access';
+import { bindActor, grants, grantsEverywhere, knowsSite, onlySite, type Right } from '#access';
 import { type Actor, formatSite, isRefusal, parseSite, type Site } from '#kernel';
 import { invalid, Problem, problemOf } from '../http/problem.ts';
 import type { AuthenticatedKey } from './authenticated-key.ts';
@@ -22,6 +22,14 @@ export const noSuchThing = (): Problem => new Problem('not-found', 'There is no 
 
 export function requireAdmin(key: AuthenticatedKey): void {
   if (!key.isAdmin) throw new Problem('forbidden', 'This API key lacks the scope admin.', { needs: ['admin'] });
+}
+
+/** To be an administrator includes no right in a site, so it is not enough for a copy of what happened in all of them. */
+export function requireWholeLog(key: AuthenticatedKey): void {
+  const auditsAll = grantsEverywhere(key.scopes, 'audit');
+  if (key.isAdmin && auditsAll) return;
+  const lacks = [...(key.isAdmin ? [] : ['admin']), ...(auditsAll ? [] : ['site:*:audit'])];
+  throw new Problem('forbidden', `This API key lacks the scope ${lacks.join(' and ')}.`, { needs: ['admin', 'audit'] });
 }
 
 /** The site a request is about: `siteId` of the query, else the only site of the key. */

@@ -4,7 +4,7 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import type { Site } from '#kernel';
 import type { AuthenticatedKey } from './authenticated-key.ts';
-import { authorize, type Need, requireAdmin, siteOf } from './authorize.ts';
+import { authorize, type Need, requireAdmin, requireWholeLog, siteOf } from './authorize.ts';
 
 /** What a route demands of its caller. Every route says one; the guard lets nobody through to one that says none. */
 export type Access =
@@ -12,6 +12,8 @@ export type Access =
   /** Any key; what it may do is checked where the request has been read. */
   | { readonly to: 'keys' }
   | { readonly to: 'administrators' }
+  /** Administrators who may read what happened in every site. */
+  | { readonly to: 'whole-log' }
   /** A key with one of these in the site of the query. */
   | { readonly to: 'site'; readonly needs: readonly Need[] };
 
@@ -25,6 +27,7 @@ export const Open = (): MethodDecorator => (target, property, descriptor) => {
 };
 export const ForKeys = (): MethodDecorator => declare({ to: 'keys' });
 export const ForAdministrators = (): MethodDecorator => declare({ to: 'administrators' });
+export const ForTheWholeLog = (): MethodDecorator => declare({ to: 'whole-log' });
 export const ForSite = (...needs: readonly Need[]): MethodDecorator => declare({ to: 'site', needs });
 
 export const readAccess = (reflector: Reflector, handler: () => unknown): Access | undefined => reflector.get<Access | undefined>(accessOf, handler);
@@ -46,6 +49,9 @@ export class AccessGuard implements CanActivate {
         return keyOf(request) !== null;
       case 'administrators':
         requireAdmin(keyOf(request));
+        return true;
+      case 'whole-log':
+        requireWholeLog(keyOf(request));
         return true;
       case 'site':
         request.site = siteOf(keyOf(request), queryOf(request)['siteId']);

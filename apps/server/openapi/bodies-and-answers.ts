@@ -50,6 +50,7 @@ function usual(access: Access | undefined): readonly ProblemSlug[] {
     case 'keys':
       return ['unauthenticated', 'internal-error', 'store-unavailable'];
     case 'administrators':
+    case 'whole-log':
       return ['validation-failed', 'unauthenticated', 'forbidden', 'internal-error', 'store-unavailable'];
     case 'site':
       return ['validation-failed', 'site-required', 'unauthenticated', 'forbidden', 'not-found', 'internal-error', 'store-unavailable'];

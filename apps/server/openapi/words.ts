@@ -8,6 +8,8 @@ export const needsText = (access: Access | undefined): string | undefined => {
       return 'Open: needs no key.';
     case 'administrators':
       return 'Needs the scope `admin`.';
+    case 'whole-log':
+      return 'Needs the scopes `admin` and `site:*:audit`.';
     case 'site':
       return `Needs ${access.needs.map((need) => (need === 'admin' ? '`admin`' : `\`site:<siteId>:${need}\``)).join(' or ')}.`;
     case 'keys':
