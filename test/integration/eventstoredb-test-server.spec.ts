@@ -14,6 +14,7 @@ import {
   jsonEvent,
   NO_STREAM,
   persistentSubscriptionToAllSettingsFromDefaults,
+  type Position,
   type ReadPosition,
   type RecordedEvent,
   START,
@@ -231,7 +232,7 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       for (let from = 0; from < 10_000; from += 1_000) await append('orders-a', from === 0 ? NO_STREAM : BigInt(from - 1), ...numbered(`${from}.`, 1_000));
       const events = await all(client.readStream('orders-a', { maxCount: 20_000 }));
       expect(events.map(({ revision }) => revision)).toEqual(Array.from({ length: 10_000 }, (_, revision) => BigInt(revision)));
-    });
+    }, 60_000);
   });
 
   it('positions increase, are not consecutive, and may be beyond what a number holds', async () => {
@@ -269,6 +270,7 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       const events = await all(client.readStream('orders-a'));
       expect(events.map(({ revision }) => revision)).toEqual([2n]);
       await client.deleteStream('orders-a', { expectedRevision: 2n });
+      await expect(append('orders-a', STREAM_EXISTS, named('newer'))).rejects.toMatchObject({ type: 'stream-deleted' });
       await expect(append('orders-a', 2n, named('newer'))).resolves.toMatchObject({ nextExpectedRevision: 3n });
       await expect(client.deleteStream('orders-a', { expectedRevision: 1n })).rejects.toMatchObject({ type: 'wrong-expected-version', expectedVersion: 1n, actualVersion: 3n });
     });
@@ -304,13 +306,51 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
     it('says confirmation, events, checkpoint, caught up, then what is written', async () => {
       await append('orders-a', NO_STREAM, ...numbered('e', 2));
       await append('invoices-a', NO_STREAM, named('invoice'));
-      const head = server.log.head;
+      const last = server.log.events.findLast(({ stream }) => stream === 'orders-a')?.position;
       const followed = follow({ fromPosition: START }, ['orders-']);
       await followed.said('caughtUp');
       await append('orders-a', 1n, named('live'));
       await followed.said('live');
-      expect(followed.all).toEqual(['confirmation', 'e0', 'e1', head, 'caughtUp', 'live']);
+      expect(followed.all).toEqual(['confirmation', 'e0', 'e1', last, 'caughtUp', 'live']);
       await followed.end();
+    });
+
+    it('has a checkpoint behind the last record, at a commit where the next event begins, when its last page was empty', async () => {
+      await append('orders-a', NO_STREAM, ...numbered('e', 32 - server.log.events.length));
+      const followed = follow({ fromPosition: START }, ['orders-']);
+      await followed.said('caughtUp');
+      const checkpoint = followed.checkpoints.at(-1) ?? START;
+      expect(checkpoint).toEqual({ commit: server.log.end, prepare: 0n });
+      await append('orders-a', 29n, named('next'));
+      const [whole, halved] = [follow({ fromPosition: checkpoint }, ['orders-']), follow({ fromPosition: at(server.log.head) }, ['orders-'])];
+      await Promise.all([whole.said('caughtUp'), halved.said('caughtUp')]);
+      expect([whole.names(), halved.names()]).toEqual([['next'], []]);
+      await Promise.all([followed.end(), whole.end(), halved.end()]);
+    });
+
+    it('has no checkpoint where there was nothing to catch up with', async () => {
+      await append('orders-a', NO_STREAM, named('e'));
+      const followed = follow({ fromPosition: at(server.log.head) }, ['orders-']);
+      await followed.said('caughtUp');
+      expect(followed.all).toEqual(['confirmation', 'caughtUp']);
+      await followed.end();
+    });
+
+    it('sends no more than the client takes', async () => {
+      const body = 'x'.repeat(50_000);
+      for (let index = 0; index < 100; index += 1) await append(`orders-${index}`, NO_STREAM, jsonEvent({ type: 'Big', data: { name: String(index), body } }));
+      const subscription = client.subscribeToAll({ fromPosition: START, filter: streamNameFilter({ prefixes: ['orders-'] }) });
+      await once(subscription, 'confirmation');
+      await readAll(at(server.log.head));
+      server.log.loseLast(20);
+      await append('orders-last', NO_STREAM, named('last'));
+      const names: unknown[] = [];
+      for await (const { event } of subscription) {
+        names.push((event?.data as { name: string }).name);
+        if (names.at(-1) === 'last') break;
+      }
+      expect(names).not.toContain('99');
+      await subscription.unsubscribe();
     });
 
     it('begins behind the position it names, or at the end', async () => {
@@ -412,7 +452,7 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
     });
 
     it('not ready or busy: appends fail as unknown, other calls as unavailable', async () => {
-      for (const [refusal, message] of [['not-ready', 'Server Is Not Ready'], ['busy', 'Server Is Busy']] as const) {
+      for (const [refusal, message] of [['not-ready', 'Server Is Not Ready'], ['busy', 'Busy']] as const) {
         server.misbehave.refuse(refusal);
         await expect(append('orders-a', NO_STREAM, named('e'))).rejects.toMatchObject({ type: 'unknown', message: expect.stringContaining(message) });
         await expect(readAll()).rejects.toMatchObject({ type: 'unavailable', code: 14, message: expect.stringContaining(message) });
@@ -468,7 +508,7 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       server.misbehave.deliveredAgain = 2;
       const followed = follow({ fromPosition: at(server.log.head) }, ['orders-']);
       await followed.said('caughtUp');
-      expect(followed.all.filter((said) => typeof said !== 'bigint')).toEqual(['confirmation', 'e1', 'e2', 'caughtUp']);
+      expect(followed.names()).toEqual(['e1', 'e2']);
       await followed.end();
     });
 
@@ -491,11 +531,11 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       await readAll();
       server.misbehave.answerDelayMs = 60;
       const before = performance.now();
-      const appended = append('orders-a', NO_STREAM, named('e'));
-      await written(1);
-      expect(ours(server.log.events)).toHaveLength(1);
-      await appended;
+      await append('orders-a', NO_STREAM, named('e'));
       expect(performance.now() - before).toBeGreaterThan(50);
+      const read = performance.now();
+      await all(client.readStream('orders-a'));
+      expect(performance.now() - read).toBeGreaterThan(50);
     });
 
     it('goes down and comes back on the same port with the same log, and another epoch', async () => {
@@ -517,10 +557,25 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
 
     it('loses acknowledged events in a failover, and gives their places to others', async () => {
       const lost = await append('orders-a', NO_STREAM, named('stays'), named('lost'));
+      const followed = follow({ fromPosition: START }, undefined);
+      await followed.said('caughtUp');
+      server.misbehave.writes('ignored', 1);
+      const under = append('orders-b', NO_STREAM, named('under way'));
+      await written(2);
       server.misbehave.failOver(1);
+      await expect(under).rejects.toMatchObject({ type: 'unavailable' });
+      expect(await followed.failed).toMatchObject({ type: 'unavailable' });
       expect(namesOf(ours(await readAll()))).toEqual(['stays']);
       await expect(append('orders-a', 0n, named('other'))).resolves.toMatchObject({ nextExpectedRevision: lost.nextExpectedRevision });
       expect((await readAll(lost.position)).length).toBeGreaterThan(0);
+    });
+
+    it('restarts: whoever follows is cut off', async () => {
+      const followed = follow({ fromPosition: START }, undefined);
+      await followed.said('caughtUp');
+      await server.restart();
+      expect(await followed.failed).toBeInstanceOf(Error);
+      expect((await readAll()).at(-1)?.type).toBe('$epoch-information');
     });
   });
 });
@@ -528,11 +583,15 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
 /** A subscription with all it says: `confirmation`, names of events, positions of checkpoints, `caughtUp`. */
 class Followed {
   readonly all: unknown[] = [];
+  readonly checkpoints: Position[] = [];
   readonly failed: Promise<Error>;
   readonly #subscription: AllStreamSubscription;
 
   constructor(client: EventStoreDBClient, options: Parameters<EventStoreDBClient['subscribeToAll']>[0], prefixes: readonly string[] | undefined, checkpointInterval: number) {
-    const checkpointReached = (_subscription: unknown, { commit }: { commit: bigint }): Promise<void> => Promise.resolve(this.#say(commit));
+    const checkpointReached = (_subscription: unknown, position: Position): Promise<void> => {
+      this.checkpoints.push(position);
+      return Promise.resolve(this.#say(position.commit));
+    };
     const filter = prefixes === undefined ? options?.filter : streamNameFilter({ prefixes: [...prefixes], checkpointInterval, checkpointReached });
     this.#subscription = client.subscribeToAll({ ...options, ...(filter === undefined ? {} : { filter }) });
     this.failed = once(this.#subscription, 'error').then(([error]) => error as Error, (error: Error) => error);
@@ -544,6 +603,10 @@ class Followed {
   #say(what: unknown): void {
     this.all.push(what);
     this.#subscription.emit('said');
+  }
+
+  names(): unknown[] {
+    return this.all.filter((said) => said !== 'confirmation' && said !== 'caughtUp' && typeof said !== 'bigint');
   }
 
   async said(what: unknown): Promise<void> {

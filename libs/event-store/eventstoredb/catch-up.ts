@@ -20,13 +20,20 @@ export async function* catchUp(
   let batch = new Gathering(after);
   for await (const message of messages) {
     batch.take(message, shows);
-    if (batch.full || message.hasCheckpoint()) {
+    if (batch.full || (batch.moved && message.hasCheckpoint())) {
       yield batch.close();
       batch = new Gathering(batch.position);
     }
     if (message.hasCaughtUp() || near(batch.position)) break;
   }
   if (batch.moved) yield batch.close();
+}
+
+/** A checkpoint whose prepare is smaller than its commit stands before the record that begins there, or will: that one was not seen. */
+function seenUpTo(checkpoint: ReadResp.Checkpoint | undefined): Position | undefined {
+  const commit = checkpoint?.getCommitPosition();
+  if (commit === undefined || commit === checkpoint?.getPreparePosition()) return commit;
+  return String(BigInt(commit) - 1n);
 }
 
 class Gathering {
@@ -41,7 +48,7 @@ class Gathering {
 
   take(message: ReadResp, shows: (record: LogRecord) => boolean): void {
     const record = recordOf(message);
-    const position = record?.position ?? message.getCheckpoint()?.getCommitPosition();
+    const position = record?.position ?? seenUpTo(message.getCheckpoint());
     if (position === undefined || comparePositions(position, this.position) <= 0) return;
     this.position = position;
     this.moved = true;

@@ -68,6 +68,11 @@ export class EventLog {
     return this.events.at(-1)?.position ?? 0n;
   }
 
+  /** Where the next event will begin. */
+  get end(): bigint {
+    return this.#nextPosition;
+  }
+
   nowMs(): number {
     return this.#nowMs();
   }
@@ -188,8 +193,8 @@ export class EventLog {
 
 /** Undefined where the write is to be done. */
 function refusalOf(stream: StreamState, expected: Expected, proposed: readonly ProposedEvent[]): Outcome | undefined {
-  if (stream.tombstoned) return { kind: 'stream-deleted' };
   if (proposed.reduce((sum, event) => sum + sizeOf(event), 0) > maxAppendSize) return { kind: 'too-large' };
+  if (stream.tombstoned || (stream.softDeleted && expected === 'stream_exists')) return { kind: 'stream-deleted' };
   const place = placeOf(stream, expected, proposed);
   if (place === 'end') return undefined;
   const stands = proposed.length > 0 && proposed.every(({ id }, index) => stream.events[place + index]?.id === id);
@@ -204,7 +209,7 @@ function placeOf(stream: StreamState, expected: Expected, proposed: readonly Pro
     case 'no_stream':
       return events.length === 0 || softDeleted ? 'end' : 0;
     case 'stream_exists':
-      return events.length === 0 || softDeleted ? Infinity : placeOf(stream, 'any', proposed);
+      return events.length === 0 ? Infinity : placeOf(stream, 'any', proposed);
     case 'any': {
       const known = events.findLastIndex(({ id }) => id === proposed[0]?.id);
       return known < 0 ? 'end' : known;

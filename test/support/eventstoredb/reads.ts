@@ -11,8 +11,8 @@ type ReadCall = ServerWritableStream<messages.ReadReq, messages.ReadResp>;
 type Options = InstanceType<typeof streams.ReadReq.Options>;
 type Passes = (event: LoggedEvent) => boolean;
 
-/** How far a filter looks before it says where it is, where the client names no window. */
-const searchWindow = 32;
+/** Events in a page of what the server reads for itself, and how many it looks at for one where the client names no window. */
+const batchSize = 32;
 const startOfLog = 0n;
 const endOfLog = 2n ** 64n;
 const backwards = (options: Options): boolean => options.getReadDirection() === streams.ReadReq.Options.ReadDirection.BACKWARDS;
@@ -71,15 +71,19 @@ export function readsOf(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsSe
       return;
     }
     const start = startOf(call, options);
-    if (start !== undefined) new Subscription(call, options, firstAfter(options, start)).open(log, misbehave);
+    if (start === undefined) return;
+    const { next, after } = behind(options, start);
+    new Subscription(call, options, next, after).open(log, misbehave);
   }
 
   /** A subscription begins behind the position it names. */
-  function firstAfter(options: Options, start: number): number {
-    const asked = positionOf(options);
-    if (asked === startOfLog || asked === endOfLog) return start;
-    const next = log.events[start]?.position === asked ? start + 1 : start;
-    return Math.max(0, next - misbehave.deliveredAgain);
+  function behind(options: Options, start: number): { readonly next: number; readonly after: Place } {
+    const commit = positionOf(options);
+    const after = { commit, prepare: BigInt(options.getAll()?.getPosition()?.getPreparePosition() ?? commit) };
+    if (commit === startOfLog || commit === endOfLog) return { next: start, after };
+    const first = log.events[start];
+    const next = first === undefined || isBehind(placeOf(first), after) ? start : start + 1;
+    return { next: Math.max(0, next - misbehave.deliveredAgain), after };
   }
 }
 
@@ -146,23 +150,40 @@ function filterOf(options: Options): Passes {
   };
 }
 
+/** Of two positions with the same commit, the one with the smaller prepare comes first; of an event both are its own. */
+interface Place {
+  readonly commit: bigint;
+  readonly prepare: bigint;
+}
+
+const placeOf = ({ position }: LoggedEvent): Place => ({ commit: position, prepare: position });
+const isBehind = (place: Place, other: Place): boolean => (place.commit === other.commit ? place.prepare > other.prepare : place.commit > other.commit);
+
 /** Confirmation, the events there are, a checkpoint, caught up, then what is written: as fast as the client takes it. */
 class Subscription {
   readonly #call: ReadCall;
   readonly #passes: Passes;
+  readonly #window: number;
   readonly #checkpointEvery: number;
   #next: number;
+  /** Where the page began that is being read, and what was looked at and sent of it: catching up goes by pages. */
+  #page: { readonly begin: Place; looked: number; sent: number };
+  #seen: Place;
+  #saved: Place = { commit: startOfLog, prepare: startOfLog };
   #unsaid = 0;
   #live = false;
   #full = false;
   #over = false;
 
-  constructor(call: ReadCall, options: Options, next: number) {
+  constructor(call: ReadCall, options: Options, next: number, after: Place) {
     this.#call = call;
     this.#passes = filterOf(options);
     const filter = options.getFilter();
-    this.#checkpointEvery = filter === undefined ? Infinity : (filter.getMax() || searchWindow) * (filter.getCheckpointintervalmultiplier() || 1);
+    this.#window = filter?.getMax() || batchSize;
+    this.#checkpointEvery = filter === undefined ? Infinity : this.#window * (filter.getCheckpointintervalmultiplier() || 1);
     this.#next = next;
+    this.#seen = after;
+    this.#page = { begin: after, looked: 0, sent: 0 };
   }
 
   open(log: EventLog, misbehave: Misbehaviour): void {
@@ -183,28 +204,62 @@ class Subscription {
     this.#call.on('cancelled', over).on('error', over);
     misbehave.subscriptions.add(open);
     this.#write(messages.confirmation(randomUUID()));
+    if (this.#next === log.events.length) this.#goLive();
     pump();
   }
 
-  #pump({ events }: EventLog): void {
+  #pump(log: EventLog): void {
+    const { events } = log;
     for (let event = events[this.#next]; event !== undefined && !this.#full; event = events[this.#next]) {
       this.#next += 1;
-      this.#unsaid += 1;
-      if (this.#passes(event)) this.#write(messages.readEvent(event));
-      if (this.#unsaid >= this.#checkpointEvery) this.#checkpoint(event);
+      this.#look(event, events[this.#next]?.position ?? log.end);
     }
-    if (!this.#live && !this.#full) this.#catchUp(events[this.#next - 1]);
+    if (this.#live || this.#full) return;
+    this.#checkpoint(this.#reached());
+    this.#goLive();
   }
 
-  #catchUp(last: LoggedEvent | undefined): void {
+  #look(event: LoggedEvent, nextCommit: bigint): void {
+    this.#unsaid += 1;
+    const passes = this.#passes(event);
+    if (passes) {
+      this.#seen = placeOf(event);
+      this.#write(messages.readEvent(event));
+    }
+    if (this.#live) this.#checkpointAfter(placeOf(event));
+    else this.#turnPage(passes, nextCommit);
+  }
+
+  /** The next page begins behind the record that was the last of this one: at a commit whose prepare is 0. */
+  #turnPage(passes: boolean, commit: bigint): void {
+    this.#page.looked += 1;
+    if (passes) this.#page.sent += 1;
+    if (this.#page.looked < this.#window && this.#page.sent < batchSize) return;
+    this.#checkpointAfter(this.#reached());
+    this.#page = { begin: { commit, prepare: 0n }, looked: 0, sent: 0 };
+  }
+
+  /** What a checkpoint says while catching up: the last event sent, or where the page began. */
+  #reached(): Place {
+    return isBehind(this.#page.begin, this.#seen) ? this.#page.begin : this.#seen;
+  }
+
+  #goLive(): void {
     this.#live = true;
-    if (this.#checkpointEvery !== Infinity && last !== undefined) this.#checkpoint(last);
+    this.#unsaid = 0;
     this.#write(messages.caughtUp());
   }
 
-  #checkpoint({ position }: LoggedEvent): void {
+  #checkpointAfter(place: Place): void {
+    if (this.#unsaid < this.#checkpointEvery) return;
     this.#unsaid = 0;
-    this.#write(messages.checkpoint(position));
+    this.#checkpoint(place);
+  }
+
+  #checkpoint(place: Place): void {
+    if (this.#checkpointEvery === Infinity || !isBehind(place, this.#saved)) return;
+    this.#saved = place;
+    this.#write(messages.checkpoint(place.commit, place.prepare));
   }
 
   #write(response: messages.ReadResp): void {

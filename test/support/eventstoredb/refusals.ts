@@ -24,7 +24,7 @@ export function refusedCall(refusal: Refusal): StatusObject {
     case 'not-ready':
       return failed(grpc.UNAVAILABLE, 'Server Is Not Ready');
     case 'busy':
-      return failed(grpc.UNAVAILABLE, 'Server Is Busy');
+      return failed(grpc.UNAVAILABLE, 'Server Is Too Busy');
     case 'access-denied':
       return failed(grpc.PERMISSION_DENIED, 'Access Denied', 'access-denied');
     case 'timeout':
