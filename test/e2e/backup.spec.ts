@@ -49,6 +49,7 @@ class Load {
 }
 
 describe('a backup that was taken under load, restored into a new folder after kill -9', () => {
+  const original = new Installation();
   const restored = new Installation();
   let inbox: Inbox;
   let terminal: Terminal;
@@ -64,7 +65,7 @@ describe('a backup that was taken under load, restored into a new folder after k
 
   beforeAll(async () => {
     inbox = await Inbox.start();
-    const original = await Installation.start();
+    await original.startServer();
     subscribed = await subscribe(original.root, inbox.url('orders'));
     secret = String((subscribed.body['result'] as { readonly secret: string }).secret);
     // Its first request is never answered: its delivery is under way when the copy is made, and when the server dies.
@@ -89,6 +90,7 @@ describe('a backup that was taken under load, restored into a new folder after k
 
   afterAll(async () => {
     terminal.end();
+    await original.end();
     await restored.end();
     await inbox.close();
   });
