@@ -1,15 +1,16 @@
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
-import { environmentSecret, type ServerConfig } from '#config';
+import { environmentSecret, type ServerConfig, type ServerRole } from '#config';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, type Send } from '#dispatching';
-import type { EventStore } from '#event-store';
+import { type EventStore, patiently, StoreUnavailable } from '#event-store';
+import { openEventStoreDb } from '#event-store/eventstoredb';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
-import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaRunner } from '#sagas';
+import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaAlarm, type SagaRunner } from '#sagas';
 import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
@@ -17,8 +18,9 @@ import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
-import { LogBackups } from './operations/log-backups.ts';
-import type { Commands, Publishing, Refusals, ServerFacts } from './parts.ts';
+import { LogBackups, noBackups } from './operations/log-backups.ts';
+import type { Backups, Commands, Publishing, Refusals, ServerFacts } from './parts.ts';
+import { claimedRole, ownRole, type Role, type Work } from './roles.ts';
 import { createProbing } from './webhooks/probing.ts';
 
 /**
@@ -86,14 +88,14 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const policy = createTargetPolicy(config);
   // The log is opened first, and what counts its commits needs the read models, which need the log.
   const counting: { metrics?: Metrics } = {};
-  const store = await openSqliteEventStore({ dataDir: config.dataDir, onCommit: ({ events }) => counting.metrics?.commit(events), onFatal: outside.onFatal });
+  const { store, backups } = await openLog(outside, (events) => counting.metrics?.commit(events));
   opened.push(() => store.close());
   const { dataDir, secretsDir, historyDays } = config;
   const masterKeys = await loadMasterKeys({
     dataDir,
     masterKey: config.masterKey ?? undefined,
     previousMasterKey: config.masterKeyPrevious ?? undefined,
-    shared: false,
+    shared: config.eventStore !== 'sqlite',
     store,
     logIsEmpty: (await store.head()) === startOfLog,
     clock,
@@ -110,14 +112,13 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   opened.push(() => sender.close());
   const aggregates = createAggregates(store);
   const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender };
-  const dispatcher = config.roles.includes('dispatcher') ? dispatcherOf(parts) : undefined;
-  const world = worldOf(parts, dispatcher, (url) => resolveAndCheckTarget(url, policy, resolve));
+  const dispatching = dispatchingOf(parts);
+  const world = worldOf(parts, dispatching, (url) => resolveAndCheckTarget(url, policy, resolve));
   const { wrapPipeline = (own: CommandPipeline) => own } = outside.seams ?? {};
   const pipeline = wrapPipeline(createCommandPipeline(world, commandDefinitions, aggregates));
-  const roles = rolesOf(parts, world, pipeline, dispatcher);
+  const roles = rolesOf(parts, dispatching, reactingOf(parts, world, pipeline));
   const facts = factsOf(outside, readModels, roles);
   const refusals = refusalsOf(parts, opened);
-  const backups = new LogBackups({ dataDir, store, clock, ids });
   const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals, backups };
   return {
     shell,
@@ -134,6 +135,27 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
       await closeAll(opened);
     },
   };
+}
+
+/** A store that comes up together with this process gets so long. */
+const storeWithinMs = 30_000;
+
+/** The log of the data folder, which this process has for itself, or one that several processes may share. */
+async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: (events: number) => void): Promise<{ readonly store: EventStore; readonly backups: Backups }> {
+  const { dataDir } = config;
+  if (config.eventStore === 'sqlite') {
+    const store = await openSqliteEventStore({ dataDir, onCommit: ({ events }) => onCommit(events), onFatal });
+    return { store, backups: new LogBackups({ dataDir, store, clock, ids }) };
+  }
+  const connectionString = config.eventStore;
+  const onTrouble = (error: Error): void => log.warn({ err: error }, 'the event store');
+  const late = new AbortController();
+  const cancel = clock.after(storeWithinMs, () => late.abort(new StoreUnavailable(`the event store of KF_EVENT_STORE has not answered for ${storeWithinMs / 1_000} s`)));
+  try {
+    return { store: await patiently(() => openEventStoreDb({ connectionString, clock, onTrouble }), { clock, signal: late.signal, onTrouble }), backups: noBackups };
+  } finally {
+    cancel();
+  }
 }
 
 /** What KF_MASTER_KEY_PREVIOUS is set for: when this says that everything is sealed under the new key, the old one can go. */
@@ -174,7 +196,7 @@ const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metr
 function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, sender }: Parts): Dispatcher {
   const { clock, ids, log, config } = outside;
   const { wrapSend = (own: Send) => own } = outside.seams ?? {};
-  const dispatcher = createDispatcher({
+  return createDispatcher({
     feed: {
       lanes: () => readModels.lanes(),
       open: (question) => readModels.openDeliveries(question),
@@ -192,11 +214,9 @@ function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, 
       log.info(line, 'attempt');
     },
   });
-  readModels.onCommitted((batch) => dispatcher.onCommitted(batch));
-  return dispatcher;
 }
 
-function worldOf({ outside, store, vault, readModels }: Parts, dispatcher: Dispatcher | undefined, refuseTarget: World['refuseTarget']): World {
+function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Dispatching, refuseTarget: World['refuseTarget']): World {
   const { clock, ids } = outside;
   return {
     store,
@@ -212,10 +232,86 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatcher: Dispa
     },
     directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
     refuseTarget,
-    isInFlight: (deliveryId) => dispatcher?.isInFlight(deliveryId) ?? false,
+    isInFlight: (deliveryId) => dispatching.dispatcher()?.isInFlight(deliveryId) ?? false,
     isKept: async (site, deliveryId) => (await readModels.delivery(site, deliveryId)) !== undefined,
     dispatcherHasSeen: async (site, subscriptionId) => {
-      await dispatcher?.pauseSeen(site, subscriptionId);
+      await dispatching.dispatcher()?.pauseSeen(site, subscriptionId);
+    },
+  };
+}
+
+interface Dispatching extends Work {
+  dispatcher(): Dispatcher | undefined;
+  /** What is under way when it ends may end, and its outcome be recorded, however long the store is away, but from now on for 15 s at most. */
+  hurry(): void;
+}
+
+/** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
+const dispatchGraceMs = 15_000;
+/** A read model may be a whole rebuild behind; so may the store be away. */
+const aDayMs = 24 * 60 * 60 * 1_000;
+
+function dispatchingOf(parts: Parts): Dispatching {
+  const { outside, store, readModels } = parts;
+  const { clock, log } = outside;
+  const hurry = Promise.withResolvers<void>();
+  let dispatcher: Dispatcher | undefined;
+  let state: 'starting' | 'running' | 'stopped' = 'starting';
+
+  /** What the read model does not know as sent would be sent again. */
+  async function start(started: Dispatcher, signal: AbortSignal): Promise<void> {
+    const onTrouble = (error: Error): void => log.warn({ err: error }, 'the dispatcher waits for the event store');
+    const head = await patiently(() => store.head(), { clock, signal, onTrouble });
+    await readModels.waitFor(head, aDayMs);
+    if (signal.aborted) return;
+    await started.start();
+    if (!signal.aborted) state = 'running';
+  }
+
+  return {
+    dispatcher: () => dispatcher,
+    hurry: () => hurry.resolve(),
+    troubles: () => (state === 'running' ? [] : [`the dispatcher is ${state}`]),
+    begin: () => {
+      const begun = dispatcherOf(parts);
+      const ended = new AbortController();
+      const forget = readModels.onCommitted((batch) => begun.onCommitted(batch));
+      dispatcher = begun;
+      state = 'starting';
+      void start(begun, ended.signal).catch((error: unknown) => {
+        if (!ended.signal.aborted) outside.onFatal(error instanceof Error ? error : new Error(String(error)));
+      });
+      return async () => {
+        state = 'stopped';
+        ended.abort(new Error('the dispatcher was stopped'));
+        await Promise.race([begun.stop({ graceMs: aDayMs }), hurry.promise.then(() => begun.stop({ graceMs: dispatchGraceMs }))]);
+        forget();
+        dispatcher = undefined;
+      };
+    },
+  };
+}
+
+interface Reacting extends Work {
+  fanOut(): ReturnType<FanOut['status']> | undefined;
+}
+
+function reactingOf(parts: Parts, world: World, pipeline: CommandPipeline): Reacting {
+  let followers: ReturnType<typeof followersOf> | undefined;
+  return {
+    begin: (again) => {
+      const begun = followersOf(parts, world, pipeline, again);
+      followers = begun;
+      for (const follower of begun) follower.start();
+      return async () => {
+        await Promise.all(begun.map((follower) => follower.stop()));
+        followers = undefined;
+      };
+    },
+    fanOut: () => followers?.[1].status(),
+    troubles: () => {
+      const statuses = (followers ?? []).flatMap((follower) => follower.status());
+      return statuses.filter(({ state }) => state === 'STOPPED').map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`);
     },
   };
 }
@@ -229,46 +325,32 @@ interface Roles {
   fanOut(): ReturnType<FanOut['status']> | undefined;
 }
 
-/** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
-const dispatchGraceMs = 15_000;
-/** A read model may be a whole rebuild behind. */
-const untilCaughtUpMs = 24 * 60 * 60 * 1_000;
-
-function rolesOf(parts: Parts, world: World, pipeline: CommandPipeline, dispatcher: Dispatcher | undefined): Roles {
-  const { outside, store, readModels } = parts;
-  const [runner, fanOut, recoveries] = outside.config.roles.includes('sagas') ? sagaRolesOf(parts, world, pipeline) : [];
-  let dispatching: 'starting' | 'running' | 'stopped' = 'starting';
+function rolesOf(parts: Parts, dispatching: Dispatching, reacting: Reacting): Roles {
+  const { outside, store } = parts;
+  const { config } = outside;
+  const roleOf = (name: ServerRole, work: Work): Role => (config.eventStore === 'sqlite' ? ownRole(work) : claimedRole({ ...outside, store }, name, work));
+  const works: Partial<Record<ServerRole, Work>> = { sagas: reacting, dispatcher: dispatching };
+  const keeping = config.roles.flatMap((name) => (works[name] === undefined ? [] : [roleOf(name, works[name])]));
   return {
     start: () => {
-      runner?.start();
-      fanOut?.start();
-      recoveries?.start();
-      void startDispatcher().catch((error: unknown) => outside.onFatal(error instanceof Error ? error : new Error(String(error))));
+      for (const role of keeping) role.start();
     },
     stop: async () => {
-      dispatching = 'stopped';
-      await Promise.all([runner?.stop(), fanOut?.stop(), recoveries?.stop(), dispatcher?.stop({ graceMs: dispatchGraceMs })]);
+      dispatching.hurry();
+      await Promise.all(keeping.map((role) => role.stop()));
     },
-    fanOut: () => fanOut?.status(),
-    troubles: () => {
-      const statuses = [...(runner?.status() ?? []), fanOut?.status(), recoveries?.status()].filter((status) => status !== undefined);
-      const stopped = statuses.filter(({ state }) => state === 'STOPPED');
-      return [...stopped.map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`), ...(dispatcher !== undefined && dispatching !== 'running' ? [`the dispatcher is ${dispatching}`] : [])];
-    },
+    fanOut: () => reacting.fanOut(),
+    troubles: () => keeping.flatMap((role) => role.troubles()),
   };
-
-  /** What the read model does not know as sent would be sent again. */
-  async function startDispatcher(): Promise<void> {
-    if (dispatcher === undefined) return;
-    await readModels.waitFor(await store.head(), untilCaughtUpMs);
-    await dispatcher.start();
-    if (dispatching === 'starting') dispatching = 'running';
-  }
 }
 
-function sagaRolesOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): readonly [SagaRunner, FanOut, Recoveries] {
+function followersOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline, again: () => void): readonly [SagaRunner, FanOut, Recoveries] {
   const { clock, ids, log, config } = outside;
-  const follower = { store, clock, ids, onAlarm: (alarm: object) => log.error(alarm, 'alarm') };
+  const onAlarm = (alarm: SagaAlarm): void => {
+    log.error(alarm, 'alarm');
+    if (alarm.alarm === 'second-owner') again();
+  };
+  const follower = { store, clock, ids, onAlarm };
   const approvals = createApprovalUpkeep(world, aggregates);
   const versions = {
     reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),

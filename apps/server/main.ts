@@ -73,8 +73,11 @@ const die = (error: unknown): never => {
 process.on('uncaughtException', die);
 process.on('unhandledRejection', die);
 
+// No timer of the server keeps the process alive, and while it waits for the event store nothing else does.
+const awake = setInterval(() => undefined, stopWithinMs);
 const version = versionOf(findPackageJSON('.', import.meta.url));
 const server = await createServer({ config, clock: systemClock, ids: systemIds, log, version, processMetrics: true, onFatal: die }).catch((error: unknown) => explain(error, log));
+clearInterval(awake);
 stopOnSignals(server, log);
 process.stdout.write(welcome({ url: server.url, rootKeyFile: server.rootKeyFile, version, config }));
 log.info({ url: server.url, roles: config.roles, version }, 'listening');

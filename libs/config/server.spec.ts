@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
+import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import { Secret } from '#kernel';
 import { ConfigError, environmentSecret, readServerConfig } from './server.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
@@ -35,14 +37,28 @@ describe('the configuration of the server', () => {
   });
 
   it('says everything that is wrong at once', () => {
-    expect(problemsOf({ KF_PORT: '80a', KF_ROLES: 'api,cook', KF_ALLOW_TARGETS: 'loopback,10.0.0.0/99', KF_RETRY_SCHEDULE: '5', KF_LOG_LEVEL: 'loud', KF_EVENT_STORE: 'esdb://x' })).toEqual([
+    expect(problemsOf({ KF_PORT: '80a', KF_ROLES: 'api,cook', KF_ALLOW_TARGETS: 'loopback,10.0.0.0/99', KF_RETRY_SCHEDULE: '5', KF_LOG_LEVEL: 'loud', KF_EVENT_STORE: 'postgres://me:hush@x' })).toEqual([
       'KF_PORT must be a whole number from 0 to 65535.',
       'KF_ROLES must be a comma-separated list of api, sagas, dispatcher.',
-      'KF_EVENT_STORE must be sqlite.',
+      'KF_EVENT_STORE must be sqlite, or the connection string of an EventStoreDB, esdb://… or esdb+discover://….',
       expect.stringContaining('"10.0.0.0/99" is none of them'),
       expect.stringContaining('KF_RETRY_SCHEDULE must be'),
       expect.stringContaining('KF_LOG_LEVEL must be one of'),
     ]);
+  });
+
+  it.each(['esdb://me:hush@store:2113?tls=true', 'esdb+discover://me:hush@stores.internal'])('takes an EventStoreDB, %s, whose connection string it shows to nobody', (connection) => {
+    const config = readServerConfig({ KF_EVENT_STORE: connection, KF_MASTER_KEY: Buffer.alloc(32, 1).toString('base64'), KF_ROOT_KEY: 'r'.repeat(32) });
+    expect(config.eventStore instanceof Secret && config.eventStore.reveal()).toBe(connection);
+    expect(`${JSON.stringify(config)} ${inspect(config)}`).not.toContain('hush');
+  });
+
+  it('asks for the keys where the log may be shared: no file of one machine can hold them', () => {
+    expect(problemsOf({ KF_EVENT_STORE: 'esdb://me:hush@store:2113', KF_ROOT_KEY: '' })).toEqual([
+      'KF_MASTER_KEY must be set when KF_EVENT_STORE is an EventStoreDB: every process on the log needs the same.',
+      'KF_ROOT_KEY must be set when KF_EVENT_STORE is an EventStoreDB: every process on the log needs the same.',
+    ]);
+    expect(problemsOf({ KF_EVENT_STORE: 'esdb://store', KF_ROOT_KEY: 'short', KF_MASTER_KEY: 'x' })).toEqual([expect.stringMatching(/^KF_MASTER_KEY must be the base64/), expect.stringMatching(/^KF_ROOT_KEY must be 32/)]);
   });
 
   it('refuses an unknown variable and names the nearest', () => {

@@ -17,11 +17,12 @@ export interface ServerConfig {
   /** Absolute. */
   readonly dataDir: string;
   readonly roles: readonly ServerRole[];
-  readonly eventStore: 'sqlite';
-  /** The base64 text of 32 bytes each; null: a file in the data folder. */
+  /** In the data folder, or a log that several processes may share: the connection string, which may hold a password. */
+  readonly eventStore: 'sqlite' | Secret;
+  /** The base64 text of 32 bytes each; null: a file in the data folder. Set when the log may be shared. */
   readonly masterKey: Secret | null;
   readonly masterKeyPrevious: Secret | null;
-  /** Null: a file in the data folder. */
+  /** Null: a file in the data folder. Set when the log may be shared. */
   readonly rootKey: Secret | null;
   /** Absolute: where `file:<name>` references are read. */
   readonly secretsDir: string;
@@ -78,7 +79,7 @@ export function readServerConfig(environment: Environment = process.env): Server
     port: read('KF_PORT', 8080, whole(0, 65_535)),
     dataDir,
     roles: read('KF_ROLES', serverRoles, roles),
-    eventStore: read('KF_EVENT_STORE', 'sqlite', (text) => (text === 'sqlite' ? value(text) : wrong('sqlite'))),
+    eventStore: read<ServerConfig['eventStore']>('KF_EVENT_STORE', 'sqlite', eventStore),
     masterKey: read<ServerConfig['masterKey']>('KF_MASTER_KEY', null, masterKey),
     masterKeyPrevious: read<ServerConfig['masterKeyPrevious']>('KF_MASTER_KEY_PREVIOUS', null, masterKey),
     rootKey: read<ServerConfig['rootKey']>('KF_ROOT_KEY', null, rootKey),
@@ -89,8 +90,15 @@ export function readServerConfig(environment: Environment = process.env): Server
     historyDays: read('KF_HISTORY_DAYS', 30, whole(1, 3_650)),
     logLevel: read('KF_LOG_LEVEL', 'info', logLevel),
   };
+  problems.push(...missingKeys(config, environment));
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** A file of one machine can't hold the keys of a log that others use too. */
+function missingKeys({ eventStore }: ServerConfig, environment: Environment): readonly string[] {
+  if (eventStore === 'sqlite') return [];
+  return ['KF_MASTER_KEY', 'KF_ROOT_KEY'].filter((name) => (environment[name] ?? '') === '').map((name) => `${name} must be set when KF_EVENT_STORE is an EventStoreDB: every process on the log needs the same.`);
 }
 
 function unknownVariables(environment: Environment): string[] {
@@ -122,6 +130,11 @@ const roles: Reader<readonly ServerRole[]> = (text) => {
   const wanted = items(text);
   const found = serverRoles.filter((role) => wanted.includes(role));
   return found.length === new Set(wanted).size ? value(found) : wrong(`a comma-separated list of ${serverRoles.join(', ')}`);
+};
+
+const eventStore: Reader<ServerConfig['eventStore']> = (text) => {
+  if (text === 'sqlite') return value(text);
+  return /^esdb(\+discover)?:\/\/\S+$/.test(text) ? value(new Secret(text)) : wrong('sqlite, or the connection string of an EventStoreDB, esdb://… or esdb+discover://…');
 };
 
 const masterKey: Reader<Secret | null> = (text) =>

@@ -223,6 +223,16 @@ describe('a role on a log of several processes', () => {
     expect([one.begun, one.claim.status().state]).toEqual([2, 'HELD']);
   });
 
+  it('can be begun anew, after a heartbeat', async () => {
+    const one = processes.start('one', second);
+    await processes.clock.advance(6 * second);
+    one.claim.restart();
+    await processes.clock.advance(2 * second);
+    expect([one.begun, [...processes.working]]).toEqual([1, []]);
+    await processes.clock.advance(4 * second);
+    expect([one.begun, [...processes.working], one.claim.status().state]).toEqual([2, ['one'], 'HELD']);
+  });
+
   it('stays stopped where another has taken it meanwhile', async () => {
     const one = processes.start('one');
     await processes.clock.advance(second);

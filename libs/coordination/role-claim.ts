@@ -52,6 +52,8 @@ export interface RoleClaimParts {
 export interface RoleClaim {
   /** Begins to seek the role. Resolves at once. */
   start(): void;
+  /** Ends the work, and begins it anew once a heartbeat has shown that the role is still held: for work that has met a second owner. */
+  restart(): void;
   /** Ends the work, then releases the role so that another can take it at once. */
   stop(): Promise<void>;
   status(): RoleClaimStatus;
@@ -91,6 +93,10 @@ class Claim implements RoleClaim {
 
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  restart(): void {
+    this.#halt();
   }
 
   async stop(): Promise<void> {

@@ -22,13 +22,15 @@ export interface ServerOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Options of Node, such as `--cpu-prof`. */
   readonly nodeArguments?: readonly string[];
+  /** What to wait for; `listening` where it is not to be ready. */
+  readonly until?: 'ready' | 'listening';
 }
 
 const startTimeoutMs = 30_000;
 const main = import.meta.url.endsWith('.ts') ? '../../dist/apps/server/main.js' : '../../apps/server/main.js';
 
-/** Starts a server on the folder and waits until it is ready. What it says goes to `server.log` in the folder. */
-export async function startServer({ dataDir, environment = {}, nodeArguments = [] }: ServerOptions): Promise<ServerProcess> {
+/** Starts a server on the folder and waits until it is ready, unless told otherwise. What it says goes to `server.log` in the folder. */
+export async function startServer({ dataDir, environment = {}, nodeArguments = [], until = 'ready' }: ServerOptions): Promise<ServerProcess> {
   const file = fileURLToPath(new URL(main, import.meta.url));
   if (!existsSync(file)) throw new Error(`${file} is not there: build first (npm run build)`);
   const logFile = join(dataDir, 'server.log');
@@ -46,16 +48,22 @@ export async function startServer({ dataDir, environment = {}, nodeArguments = [
   };
   const log = (): string => readFileSync(logFile).subarray(said).toString();
   try {
-    const url = await untilReady(child, log);
-    return { url, pid: child.pid ?? 0, rootKey: readFileSync(join(dataDir, 'root.key'), 'utf8').trim(), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+    const url = await untilReady(child, log, until === 'ready' ? isReady : isListening);
+    return { url, pid: child.pid ?? 0, rootKey: rootKeyOf(dataDir, environment), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
   } catch (error) {
     await end('SIGKILL');
     throw error;
   }
 }
 
+/** That of the folder, where there is one. */
+function rootKeyOf(dataDir: string, environment: Readonly<Record<string, string>>): string {
+  const file = join(dataDir, 'root.key');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : (environment['KF_ROOT_KEY'] ?? '');
+}
+
 /** Its address, once it says that it is ready there. */
-async function untilReady(child: ChildProcess, log: () => string): Promise<string> {
+async function untilReady(child: ChildProcess, log: () => string, isReady: (url: string) => Promise<boolean>): Promise<string> {
   const deadline = performance.now() + startTimeoutMs;
   while (performance.now() < deadline) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended:\n${log()}`);
@@ -66,8 +74,10 @@ async function untilReady(child: ChildProcess, log: () => string): Promise<strin
   throw new Error(`the server is not ready after ${startTimeoutMs} ms:\n${log()}`);
 }
 
-const isReady = async (url: string): Promise<boolean> =>
-  fetch(`${url}/health/ready`).then(
+const answersAt = (path: string) => async (url: string): Promise<boolean> =>
+  fetch(`${url}${path}`).then(
     (answer) => answer.ok,
     () => false,
   );
+const isReady = answersAt('/health/ready');
+const isListening = answersAt('/health/live');

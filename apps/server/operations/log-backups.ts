@@ -49,6 +49,12 @@ export class LogBackups implements Backups {
   }
 }
 
+/** Where the log is not in the data folder. */
+export const noBackups: Backups = {
+  begin: () => Promise.resolve(refuse('backup-failed', 'The log is on an EventStoreDB, which is backed up with its own means.')),
+  content: () => Promise.resolve(undefined),
+};
+
 /** Says so before anything is written: a full disk would stop the log too. */
 async function noRoom(dataDir: string): Promise<Refusal | undefined> {
   const { bavail, bsize } = await statfs(dataDir);
