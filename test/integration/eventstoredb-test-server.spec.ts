@@ -1,4 +1,8 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type AllStreamSubscription,
@@ -332,8 +336,10 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       await append('orders-a', NO_STREAM, named('e'));
       const followed = follow({ fromPosition: at(server.log.head) }, ['orders-']);
       await followed.said('caughtUp');
-      expect(followed.all).toEqual(['confirmation', 'caughtUp']);
-      await followed.end();
+      const empty = follow({ fromPosition: START }, ['invoices-']);
+      await empty.said('caughtUp');
+      expect([followed.all, empty.all]).toEqual([['confirmation', 'caughtUp'], ['confirmation', 'caughtUp']]);
+      await Promise.all([followed.end(), empty.end()]);
     });
 
     it('sends no more than the client takes', async () => {
@@ -578,6 +584,35 @@ describe('the test server of EventStoreDB, driven by the client of the real one'
       expect((await readAll()).at(-1)?.type).toBe('$epoch-information');
     });
   });
+});
+
+describe('the test server of EventStoreDB, by hand', () => {
+  const byHand = (...args: string[]): ChildProcessByStdio<null, Readable, Readable> =>
+    spawn(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', fileURLToPath(new URL('../support/eventstoredb/main.ts', import.meta.url)), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+
+  it('says that it is for tests and keeps nothing, serves, and ends with the signal', async () => {
+    const child = byHand('--port', '0');
+    let said = '';
+    for await (const line of createInterface(child.stdout)) {
+      said += `${line}\n`;
+      if (line.startsWith('Connection string:')) break;
+    }
+    expect(said).toMatch(/test server.*keeps everything in memory and nothing\nafter it ends.*Not for real data/s);
+    const client = EventStoreDBClient.connectionString(/esdb:\S+/.exec(said)?.[0] ?? '');
+    await expect(client.appendToStream('orders-a', [named('e')], { expectedRevision: NO_STREAM })).resolves.toMatchObject({ nextExpectedRevision: 0n });
+    await client.dispose();
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  }, 30_000);
+
+  it.each([['--port', 'x'], ['--port', '65536'], ['--host', '0.0.0.0']])('refuses %s %s and says what would be right', async (...args) => {
+    const child = byHand(...args);
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    expect(await once(child, 'close')).toEqual([2, null]);
+    expect(said).toContain(args[0]);
+    expect(said).toContain('usage: npm run dev:eventstoredb -- [--port <0 to 65535');
+  }, 30_000);
 });
 
 /** A subscription with all it says: `confirmation`, names of events, positions of checkpoints, `caughtUp`. */
