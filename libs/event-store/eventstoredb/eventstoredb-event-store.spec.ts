@@ -7,7 +7,7 @@ import { eventNamed } from '../../../test/support/event-store-contract.ts';
 import { startEventStoreDb } from '../../../test/support/eventstoredb/server.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
 
-const timeoutMs = 300;
+const timeoutMs = 1_000;
 const lookMs = 100;
 
 describe('event store on EventStoreDB', () => {
@@ -57,7 +57,7 @@ describe('event store on EventStoreDB', () => {
       server.misbehave.writes(fate, 1);
       const startedMs = performance.now();
       await expect(store.append('orders-a', 'NO_STREAM', numbered('e', 2))).rejects.toMatchObject({ name: 'OutcomeUnknown' });
-      expect(performance.now() - startedMs).toBeLessThan(10 * timeoutMs);
+      expect(performance.now() - startedMs).toBeLessThan(5 * timeoutMs);
       const settled = await store.append('orders-a', 'NO_STREAM', numbered('e', 2));
       expect(settled).toEqual({ revision: 1, position: await store.head() });
       expect(ours()).toEqual(['orders-a', 'orders-a']);
@@ -109,7 +109,7 @@ describe('event store on EventStoreDB', () => {
       server.misbehave.answerDelayMs = 60_000;
       const startedMs = performance.now();
       await expect(store.readAll(startOfLog, undefined, 10)).rejects.toMatchObject({ name: 'StoreUnavailable' });
-      expect(performance.now() - startedMs).toBeLessThan(10 * timeoutMs);
+      expect(performance.now() - startedMs).toBeLessThan(5 * timeoutMs);
       server.misbehave.behave();
     });
 
@@ -121,11 +121,16 @@ describe('event store on EventStoreDB', () => {
       const append = store.append('orders-a', 0, [eventNamed('after')]);
       await expect(append).rejects.toThrow(/EventStoreDB/);
       await expect(store.readStream('orders-a')).rejects.toMatchObject({ name: 'StoreUnavailable' });
+      const beginner = follow(startOfLog);
+      await when('the beginner in trouble', () => troubles.length > 2);
       await server.up();
       await eventually('an append', () => store.append('orders-a', 0, [eventNamed('after')]).catch(() => undefined));
       await when('what was appended after', () => follower.seen.length === 2);
-      expect(namesOf(follower.seen)).toEqual(['before', 'after']);
-      await follower.stop();
+      await when('what it missed', () => beginner.seen.length === 2);
+      for (const { seen, stop } of [follower, beginner]) {
+        expect(namesOf(seen)).toEqual(['before', 'after']);
+        await stop();
+      }
     });
 
     it('is down from the start: opening says so, and can be tried again', async () => {
@@ -257,11 +262,16 @@ describe('event store on EventStoreDB', () => {
     });
 
     it('says nothing of a head that is behind what was acknowledged', async () => {
+      const { position: before } = await store.append('orders-a', 'NO_STREAM', [eventNamed('before')]);
+      const live = follow(before);
+      await store.append('orders-a', 0, [eventNamed('live')]);
+      await when('what comes live', () => live.seen.length === 1);
+      await live.stop();
       server.misbehave.stallSubscriptions();
-      const { position } = await store.append('orders-a', 'NO_STREAM', [eventNamed('e')]);
-      const follower = follow(startOfLog);
+      const { position } = await store.append('orders-b', 'NO_STREAM', [eventNamed('e')]);
+      const follower = follow(before);
       await when('a batch', () => follower.batches.length === 1);
-      expect(follower.batches[0]).toMatchObject({ position, caughtUp: true, events: [{ stream: 'orders-a' }] });
+      expect(follower.batches[0]).toMatchObject({ position, caughtUp: true, events: [{ stream: 'orders-a' }, { stream: 'orders-b' }] });
       server.misbehave.behave();
       await follower.stop();
     });
