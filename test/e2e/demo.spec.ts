@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { isRefusal, Secret } from '#kernel';
 import type { Seams } from '../../apps/server/composition.ts';
 import { runDemo } from '../support/demo/demo.ts';
+import { Witness } from '../support/e2e/witness.ts';
 
 type Pipeline = Parameters<NonNullable<Seams['wrapPipeline']>>[0];
 type Request = Parameters<Pipeline['execute']>[0];
@@ -57,8 +58,11 @@ const off: readonly { readonly name: string; readonly says: RegExp; readonly sea
 describe('npm run demo', () => {
   it('goes through the whole tour and exits 0', async () => {
     const lines: string[] = [];
-    expect(await runDemo({ say: (line) => lines.push(line) })).toBe(0);
+    let witness: Witness | undefined;
+    const before = async (serverUrl: string): Promise<string> => (witness = await Witness.before(() => serverUrl)).url;
+    expect(await runDemo({ say: (line) => lines.push(line), before })).toBe(0);
     expect(lines.at(-1)).toBe('Everything was as it should be.');
+    await witness?.end();
   }, 60_000);
 
   it.each(off)('exits 1 without $name', async ({ seams = {}, allowTargets = 'loopback', says }) => {

@@ -7,7 +7,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => installation?.end());
 
-const get = (path: string): Promise<Response> => fetch(new URL(path, installation.url));
+const get = (path: string): Promise<Response> => fetch(new URL(path, installation.server.url));
 
 /** Everything that the page at an address loads by itself, as absolute addresses. */
 const loadedBy = (html: string, at: string): readonly URL[] => [...html.matchAll(/<(?:script|link|img|iframe)[^>]*?(?:src|href)="([^"]*)"/g)].map(([, address = '']) => new URL(address, at));
@@ -22,7 +22,7 @@ describe('/docs', () => {
   });
 
   it('loads parts that are all here, each of its right type', async () => {
-    const at = new URL('/docs', installation.url);
+    const at = new URL('/docs', installation.server.url);
     const html = await (await get('/docs')).text();
     const parts = loadedBy(html, at.href);
     expect(parts.map(({ pathname }) => pathname)).toEqual(['/docs/favicon-32x32.png', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js', '/docs/start.js']);
@@ -39,7 +39,7 @@ describe('/docs', () => {
   it('reads the document of this server, and asks nobody on the internet about it', async () => {
     const start = await (await get('/docs/start.js')).text();
     const [, address = ''] = /url: '([^']*)'/.exec(start) ?? [];
-    const document = await get(new URL(address, new URL('/docs', installation.url)).pathname);
+    const document = await get(new URL(address, new URL('/docs', installation.server.url)).pathname);
     expect([document.status, document.headers.get('content-type')]).toEqual([200, 'application/yaml']);
     expect(start).toContain('validatorUrl: null');
     for (const text of [start, await (await get('/docs')).text()]) expect(text).not.toMatch(/https?:\/\//);
@@ -57,9 +57,9 @@ describe('/docs', () => {
   });
 
   it('answers HEAD like GET without the page, and no other method', async () => {
-    const head = await fetch(new URL('/docs', installation.url), { method: 'HEAD' });
+    const head = await fetch(new URL('/docs', installation.server.url), { method: 'HEAD' });
     expect([head.status, head.headers.get('content-type'), await head.text()]).toEqual([200, 'text/html; charset=utf-8', '']);
-    const posted = await fetch(new URL('/docs', installation.url), { method: 'POST' });
+    const posted = await fetch(new URL('/docs', installation.server.url), { method: 'POST' });
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });
 });

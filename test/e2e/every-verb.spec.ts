@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { bash, blocks, checkout, end, exitOf, freePorts, type Shell, startWithinMs, textOf, tourServer } from '../support/e2e/checkout.ts';
 import { readTranscript, scriptOf, shapeOf, shownBy, type Typed } from '../support/e2e/transcript.ts';
+import { Witness } from '../support/e2e/witness.ts';
 import { leafVerbs } from '../support/kf.ts';
 
 /** Several times what they take alone: other tests run beside them. */
@@ -15,6 +16,7 @@ const recorded = [
 describe.each(recorded)('$title, typed again', ({ typed }) => {
   let folder: string;
   let server: Shell | undefined;
+  let witness: Witness | undefined;
   let exitCode: number | null;
   let said: string;
   let seen: readonly Typed[];
@@ -24,10 +26,11 @@ describe.each(recorded)('$title, typed again', ({ typed }) => {
     const [port = '', receiverPort = ''] = await freePorts(2);
     const own = (text: string): string => text.replaceAll(':3001', `:${receiverPort}`).replaceAll('PORT=3001', `PORT=${receiverPort}`);
     server = await tourServer(folder, port);
+    witness = await Witness.before(() => `http://127.0.0.1:${port}`);
     // The receiver is the one that the first tour writes.
     await exitOf(bash(blocks('sh tour').find((block) => block.startsWith('cat > data/receiver.mjs')) ?? '', folder, {}), startWithinMs);
     const commands = typed.map(({ command }) => own(command));
-    const shell = bash(scriptOf(commands), folder, { KF_SERVER: `http://127.0.0.1:${port}`, TZ: 'UTC' });
+    const shell = bash(scriptOf(commands), folder, { KF_SERVER: witness.url, TZ: 'UTC' });
     exitCode = await exitOf(shell, typedWithinMs);
     said = shell.said();
     seen = shownBy(commands, said);
@@ -36,6 +39,7 @@ describe.each(recorded)('$title, typed again', ({ typed }) => {
   afterAll(async () => {
     await end(server);
     await rm(folder, { recursive: true });
+    await witness?.end();
   }, 40_000);
 
   it('ends well', () => expect({ exitCode, said: exitCode === 0 ? '' : said }).toEqual({ exitCode: 0, said: '' }));

@@ -94,7 +94,7 @@ describe('kf listen', () => {
     const slowly: Replies = () => new Promise((resolve) => setTimeout(() => resolve({}), 2));
     const one = listen('restart', ['--from', '0'], { tenant, replies: slowly });
     await inbox.arrived('restart', 100, 20_000);
-    const { port } = new URL(installation.url);
+    const { port } = new URL(installation.server.url);
     await installation.server.kill();
     await installation.startServer({ KF_PORT: port });
     api = installation.root;
@@ -135,7 +135,7 @@ describe('kf listen', () => {
   it('does not hold up the stop of the server', async () => {
     const one = listen('stopped', ['--from', '0'], { tenant: 'tnt_expect' });
     await one.said(5);
-    const { port } = new URL(installation.url);
+    const { port } = new URL(installation.server.url);
     const startedMs = performance.now();
     await installation.stop();
     expect(performance.now() - startedMs).toBeLessThan(12_000);

@@ -8,6 +8,7 @@ import { limits } from '#contracts';
 import { Webhook } from 'standardwebhooks';
 import { parse } from 'yaml';
 import { bash, blocks, checkout, end, exitOf, freePorts, type Shell, startWithinMs, textOf, tourServer } from '../support/e2e/checkout.ts';
+import { Witness } from '../support/e2e/witness.ts';
 import { kf, leafVerbs } from '../support/kf.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -22,6 +23,7 @@ const tourWithinMs = 120_000;
 describe('the tour of the README, word for word but for the ports', () => {
   let folder: string;
   let server: Shell | undefined;
+  let witness: Witness | undefined;
   let tour: Shell;
   let curls: Shell;
   let exitCode: number | null;
@@ -30,9 +32,11 @@ describe('the tour of the README, word for word but for the ports', () => {
   beforeAll(async () => {
     folder = checkout();
     const [port = '', receiverPort = ''] = await freePorts(2);
-    const own = (text: string): string => text.replaceAll(':8080', `:${port}`).replaceAll(':3000', `:${receiverPort}`).replaceAll('?? 3000', `?? ${receiverPort}`);
+    witness = await Witness.before(() => `http://127.0.0.1:${port}`);
+    const { url } = witness;
+    const own = (text: string): string => text.replaceAll('http://127.0.0.1:8080', url).replaceAll(':3000', `:${receiverPort}`).replaceAll('?? 3000', `?? ${receiverPort}`);
     server = await tourServer(folder, port);
-    tour = bash(blocks('sh tour').map(own).join(''), folder, { KF_SERVER: `http://127.0.0.1:${port}` });
+    tour = bash(blocks('sh tour').map(own).join(''), folder, { KF_SERVER: url });
     exitCode = await exitOf(tour, tourWithinMs);
     curls = bash(blocks('sh http').map(own).join(''), folder, {});
     await exitOf(curls, tourWithinMs);
@@ -42,6 +46,7 @@ describe('the tour of the README, word for word but for the ports', () => {
   afterAll(async () => {
     await end(server);
     await rm(folder, { recursive: true });
+    await witness?.end();
   }, 40_000);
 
   it('ends well', () => expect({ exitCode, said: exitCode === 0 ? '' : tour.said() }).toEqual({ exitCode: 0, said: '' }));

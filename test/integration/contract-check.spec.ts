@@ -60,4 +60,9 @@ describe('the check of answers', () => {
     expect(wrongWith({ method: 'DELETE', status: 405 })).toEqual([]);
     expect(wrongWith({ url: '/others', status: 405 })).not.toEqual([]);
   });
+
+  it('expects of 431, which comes before any path, that it is a problem', () => {
+    expect(wrongWith({ status: 431, body: { type: 'a', status: 431 } })).toEqual([]);
+    expect(wrongWith({ status: 431 })).not.toEqual([]);
+  });
 });

@@ -24,7 +24,9 @@ interface Route extends DescribedRoute {
 const about = `Webhooks where a change is commanded, approved, recorded and provable.
 
 Every change is a command with an idempotency key: sent again with the same key it takes effect at most once, and answers the same.
-Risky commands wait for another person's approval. Errors are \`application/problem+json\` (RFC 9457).`;
+Risky commands wait for another person's approval. Errors are \`application/problem+json\` (RFC 9457).
+
+Before any operation is looked for, headers of more than 16 KiB are answered with 431 \`headers-too-large\`.`;
 
 /** The OpenAPI 3.1 document of the running application, as YAML: made of its routes and of the class-validator metadata. */
 export function openApiYaml(app: INestApplication, controllers: readonly Type[], version: string): string {

@@ -29,9 +29,16 @@ export interface Contract {
   readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
 }
 
+/** A message of an event stream. */
+export interface SeenMessage {
+  readonly event: string;
+  readonly data: string;
+}
+
 /** Compares answers with an OpenAPI document: `whatIsWrong` answers everything that the document does not say, in words. */
 export interface ContractCheck {
-  whatIsWrong(answer: SeenAnswer): readonly string[];
+  /** Of an answer as a whole; of one message of it, when it is a stream and the message is given. 431 comes before any path is read, and is only a problem. */
+  whatIsWrong(answer: SeenAnswer, message?: SeenMessage): readonly string[];
   /** What a schema of the document (or one that refers to its schemas) finds wrong with a value. */
   errorsOf(schema: object, value: unknown): readonly string[];
 }
@@ -46,12 +53,15 @@ export function checkAgainst(contract: Contract): ContractCheck {
   const routes = Object.keys(closed.paths).map((path) => ({ path, form: formOf(path) })).sort((a, b) => parameters(a.path) - parameters(b.path));
   return {
     errorsOf: (schema, value) => schemas.errorsOf(schema, value),
-    whatIsWrong(answer) {
+    whatIsWrong(answer, message) {
+      if (answer.status === 431) return jsonErrors(schemas, '#/components/schemas/Problem', answer.text);
       const method = answer.method === 'HEAD' ? 'get' : answer.method.toLowerCase();
       const path = answer.url.split('?')[0] ?? '';
       const matching = routes.filter(({ form }) => form.test(path));
       const route = matching.find((one) => closed.paths[one.path]?.[method] !== undefined);
-      return route === undefined ? notRouted(answer, matching.length > 0) : answerErrors(schemas, `#/paths/${escaped(route.path)}/${method}/responses`, answer);
+      if (route === undefined) return notRouted(answer, matching.length > 0);
+      const documented = `#/paths/${escaped(route.path)}/${method}/responses`;
+      return message === undefined ? answerErrors(schemas, documented, answer) : messageErrors(schemas, `${documented}/${answer.status}`, message);
     },
   };
 }
@@ -97,6 +107,20 @@ function answerErrors(schemas: Schemas, documented: string, answer: SeenAnswer):
   return [...headers, ...(answer.method === 'HEAD' ? [] : bodyErrors(schemas, response, pointer, answer))];
 }
 
+/** An `event` of a stream that is also answered as pages is an item of them. The document has no schema for other messages. */
+function messageErrors(schemas: Schemas, documented: string, { event, data }: SeenMessage): readonly string[] {
+  const item = `${schemas.at(documented).pointer}/content/${escaped('application/json')}/schema/properties/items/items`;
+  return event === 'event' && schemas.at(item).part !== undefined ? jsonErrors(schemas, item, data) : [];
+}
+
+function jsonOf(text: string): Schema | undefined {
+  try {
+    return JSON.parse(text) as Schema;
+  } catch {
+    return undefined;
+  }
+}
+
 function headerErrors(schemas: Schemas, described: string, name: string, { header }: SeenAnswer): readonly string[] {
   const { part, pointer } = schemas.at<Header>(described);
   const value = header(name.toLowerCase());
@@ -109,13 +133,17 @@ function bodyErrors(schemas: Schemas, { content = {} }: Response, pointer: strin
   const described = content[type];
   if (described === undefined) return [`the content type is ${type}; documented: ${Object.keys(content).join(', ')}`];
   if (!type.endsWith('json')) return [];
-  const body = JSON.parse(text) as Schema;
-  const slugs = type === 'application/problem+json' ? slugErrors(body, Object.keys(described.examples ?? {})) : [];
-  return [...schemas.errors(`${pointer}/content/${escaped(type)}/schema`, body), ...slugs];
+  const slugs = type === 'application/problem+json' ? slugErrors(text, Object.keys(described.examples ?? {})) : [];
+  return [...jsonErrors(schemas, `${pointer}/content/${escaped(type)}/schema`, text), ...slugs];
 }
 
-function slugErrors({ type }: Schema, documented: readonly string[]): readonly string[] {
-  const slug = String(type).replace('https://countersign.dev/problems/', '');
+function jsonErrors(schemas: Schemas, pointer: string, text: string): readonly string[] {
+  const value = jsonOf(text);
+  return value === undefined ? ['the body is not JSON'] : schemas.errors(pointer, value);
+}
+
+function slugErrors(text: string, documented: readonly string[]): readonly string[] {
+  const slug = String(jsonOf(text)?.['type']).replace('https://countersign.dev/problems/', '');
   return documented.includes(slug) ? [] : [`the problem is ${slug}; documented with this status: ${documented.join(', ')}`];
 }
 
@@ -145,10 +173,18 @@ export const readContract = (): Contract => parse(readFileSync(new URL('../../..
 
 let committed: ContractCheck | undefined;
 
+/** The check against the committed document. */
+export const committedContract = (): ContractCheck => (committed ??= checkAgainst(readContract()));
+
+/** In which way an answer, or a message of it, is not as openapi.yaml says; undefined when it is. */
+export function complaintOf(contract: ContractCheck, answer: SeenAnswer, message?: SeenMessage): string | undefined {
+  const wrong = contract.whatIsWrong(answer, message);
+  if (wrong.length === 0) return undefined;
+  return `${answer.method} ${answer.url} → ${answer.status} is not as openapi.yaml says (a new route? npm run openapi):\n  ${wrong.join('\n  ')}\n  ${(message?.data ?? answer.text).slice(0, 2_000)}`;
+}
+
 /** Throws when the committed openapi.yaml does not say that this may be answered: the test that asked fails. */
 export function mustKeepContract(answer: SeenAnswer): void {
-  committed ??= checkAgainst(readContract());
-  const wrong = committed.whatIsWrong(answer);
-  if (wrong.length === 0) return;
-  throw new Error(`${answer.method} ${answer.url} → ${answer.status} is not as openapi.yaml says (a new route? npm run openapi):\n  ${wrong.join('\n  ')}\n  ${answer.text.slice(0, 2_000)}`);
+  const complaint = complaintOf(committedContract(), answer);
+  if (complaint !== undefined) throw new Error(complaint);
 }

@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ServerProcess, startServer } from '../server-process.ts';
 import { Api } from './api.ts';
+import { Witness } from './witness.ts';
 
-/** A data folder of its own, a server on it, and clients of that server. */
+/** A data folder of its own, a server on it, and clients of that server, all of whose answers are held against openapi.yaml. */
 export class Installation {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'countersign-e2e-'));
   readonly answers: { readonly asked: string; readonly text: string }[] = [];
   #server: ServerProcess | undefined;
+  #witness: Witness | undefined;
 
   static async start(environment: Readonly<Record<string, string>> = {}): Promise<Installation> {
     const installation = new Installation();
@@ -18,6 +20,7 @@ export class Installation {
 
   async startServer(environment: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#server = await startServer({ dataDir: this.dataDir, environment });
+    this.#witness ??= await Witness.before(() => this.#server?.url);
   }
 
   get server(): ServerProcess {
@@ -25,13 +28,15 @@ export class Installation {
     return this.#server;
   }
 
+  /** Where others than `root` ask, over all servers of this folder: a witness stands there. */
   get url(): string {
-    return this.server.url;
+    if (this.#witness === undefined) throw new Error('no server has run yet');
+    return this.#witness.url;
   }
 
-  /** A client with the root key. */
+  /** A client with the root key. It holds its answers against openapi.yaml itself. */
   get root(): Api {
-    return new Api(this.url, this.server.rootKey, this.answers);
+    return new Api(this.server.url, this.server.rootKey, this.answers);
   }
 
   /** Everything that any server of this folder has said. */
@@ -45,9 +50,10 @@ export class Installation {
     await server?.stop();
   }
 
-  /** Stops the server, and removes the folder. */
+  /** Stops the server, and removes the folder. Throws when an answer was not as openapi.yaml says. */
   async end(): Promise<void> {
     await this.stop();
     rmSync(this.dataDir, { recursive: true, force: true });
+    await this.#witness?.end();
   }
 }

@@ -8,18 +8,20 @@ import { systemIds } from '../../../apps/server/system.ts';
 import { Api } from './api.ts';
 import { eventually } from './eventually.ts';
 import { type ShiftedClock, shiftedClock } from './shifted-clock.ts';
+import { Witness } from './witness.ts';
 
 /** A whole server in this process, on a folder of its own, whose time can be moved on. */
 export interface ShiftedServer {
   readonly folder: string;
   readonly clock: ShiftedClock;
+  /** Where others than `root` ask: a witness stands there. */
   readonly url: string;
   readonly rootKey: string;
   /** A client with the root key. */
   readonly root: Api;
   /** Everything it has logged. */
   log(): string;
-  /** Stops it, and removes the folder. */
+  /** Stops it, and removes the folder. Throws when an answer was not as openapi.yaml says. */
   end(): Promise<void>;
 }
 
@@ -41,16 +43,18 @@ export async function startShiftedServer(environment: Readonly<Record<string, st
   const rootKey = readFileSync(join(folder, 'root.key'), 'utf8').trim();
   const root = new Api(server.url, rootKey);
   await eventually('readiness', async () => ((await root.get('/health/ready')).status === 200 ? true : undefined));
+  const witness = await Witness.before(() => server.url);
   return {
     folder,
     clock,
-    url: server.url,
+    url: witness.url,
     rootKey,
     root,
     log: () => logged.join(''),
     end: async () => {
       await server.close();
       rmSync(folder, { recursive: true, force: true });
+      await witness.end();
     },
   };
 }
