@@ -160,19 +160,24 @@ class EventStoreDb implements EventStore {
     return await this.#during(() => this.#reading(() => this.#page(after, prefixes, limit)));
   }
 
-  /** A read begins at a position inclusive. Where no record begins any more, the server refuses: then it is looked for from the start. */
+  /**
+   * A read begins at a position inclusive, and is refused where no record begins. After a checkpoint one begins, or will, just behind; where
+   * that is not so either, as after a failover, the place is looked for from the start.
+   */
   async #page(after: Position, prefixes: readonly string[] | undefined, limit: number): Promise<EventBatch> {
-    try {
-      return await this.#pageFrom(after, after, prefixes, limit);
-    } catch (error) {
-      if (after === startOfLog || !isRefusedPlace(error)) throw error;
-      return await this.#pageFrom(startOfLog, after, prefixes, limit);
+    for (const from of [after, String(BigInt(after) + 1n)]) {
+      try {
+        return await this.#pageFrom(from, after, prefixes, limit);
+      } catch (error) {
+        if (after === startOfLog || !isRefusedPlace(error)) throw error;
+      }
     }
+    return await this.#pageFrom(startOfLog, after, prefixes, limit);
   }
 
   async #pageFrom(from: Position, after: Position, prefixes: readonly string[] | undefined, limit: number): Promise<EventBatch> {
     const page = new Page(after, limit, (record) => this.#shows(record, prefixes));
-    const count = from === after ? 2 + (prefixes === undefined ? Math.min(limit + fewRecords, mostRecords) : mostRecords) : Number.MAX_SAFE_INTEGER;
+    const count = from !== startOfLog || after === startOfLog ? 2 + (prefixes === undefined ? Math.min(limit + fewRecords, mostRecords) : mostRecords) : Number.MAX_SAFE_INTEGER;
     let received = 0;
     for await (const message of this.#wire.readAll({ from }, count)) {
       received += 1;
