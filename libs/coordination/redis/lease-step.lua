@@ -8,12 +8,8 @@ local group = KEYS[1]
 local step = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Nothing lasts longer than from now on, also when the server's clock was set back.
 local latest = now + step.leaseMs
 local latestText = string.format('%.0f', latest)
-local function untilOf(text)
-  return math.min(tonumber(text), latest)
-end
 
 local fields = redis.call('HGETALL', group)
 local known, leases, members = {}, {}, {}
@@ -22,12 +18,13 @@ for i = 1, #fields, 2 do
   local kind, name = string.match(field, '^(%l+):(.*)$')
   if kind == 'lease' then
     local fence, untilText, holder = string.match(value, '^(%d+) (%d+) (.*)$')
-    leases[name] = { fence = tonumber(fence), untilMs = untilOf(untilText), holder = holder }
+    leases[name] = { fence = tonumber(fence), untilMs = tonumber(untilText), holder = holder }
+    -- Nothing lasts longer than from now on, also when the server's clock was set back.
     if tonumber(untilText) > latest then
       redis.call('HSET', group, field, fence .. ' ' .. latestText .. ' ' .. holder)
     end
   elseif kind == 'member' then
-    members[name] = untilOf(value)
+    members[name] = tonumber(value)
     if tonumber(value) > latest then
       redis.call('HSET', group, field, latestText)
     end

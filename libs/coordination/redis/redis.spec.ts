@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { createLeaseTable, type HeldLease, type LeaseKeeper, type LeaseKeeperParts, LeasesUnreachable, type LeaseTimes, startLeaseKeeper } from '#coordination/leases';
 import { openRedis, parseRedisUrl, type RedisCoordination } from '#coordination/redis';
@@ -13,10 +15,18 @@ const names = Array.from({ length: 8 }, (_, index) => String(index));
 /** As in production, a tenth as long. */
 const quick: LeaseTimes = { leaseMs: 1_500, trustMs: 1_000, renewEveryMs: 100, retryAfterMs: 50 };
 
+const opened: RedisCoordination[] = [];
+// Also of a test that failed: what is open connects again for ever.
+afterEach(() => {
+  for (const coordination of opened.splice(0)) coordination.close();
+});
+
 function open(url: string): RedisCoordination {
   const target = parseRedisUrl(url);
   if (isRefusal(target)) throw new Error(target.detail);
-  return openRedis(target, testClock());
+  const coordination = openRedis(target, testClock());
+  opened.push(coordination);
+  return coordination;
 }
 
 async function connected(url: string): Promise<RedisCoordination> {
@@ -166,6 +176,9 @@ describeWithRedis('a Redis that fails', () => {
     expect(next.map(({ answer }) => answer)).toEqual(next.map(() => 'done'));
     expect(Math.max(...next.map(({ ms }) => ms))).toBeLessThan(35);
     redis.resume();
+    // Nor is anything sent that would only pile up.
+    const sets = Number(/cmdstat_set:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
+    expect(sets).toBeLessThanOrEqual(1);
     await eventually('the lease that was taken late to be released', async () => ((await redis.client.exists('countersign:in-flight:1')) === 0 ? true : undefined));
     await redis.kill();
     expect(await timed('2')).toMatchObject({ answer: 'done' });
@@ -184,6 +197,15 @@ describeWithRedis('a Redis that fails', () => {
     expect(await coordination.leases.step(stepOf('a'))).toMatchObject({ members: ['a'] });
     coordination.close();
   }, 30_000);
+
+  it('shows no password that a server repeats', async () => {
+    const server = createServer((socket) => socket.on('data', () => socket.write(`-ERR ${password} is wrong\r\n`)));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const coordination = open(url().replace(`:${redis.port}`, `:${(server.address() as AddressInfo).port}`));
+    expect(await eventually('the refusal', () => (coordination.trouble()?.includes('wrong') === true ? (coordination.trouble() ?? undefined) : undefined))).toContain('ERR [redacted] is wrong');
+    coordination.close();
+    server.close();
+  });
 
   it('shows no password in what it says, nor in what is behind its errors', async () => {
     const wrong = 'hunter3&foes';
