@@ -22,6 +22,8 @@ const shared = {
 };
 
 export default {
+  // One worker for each core: most end-to-end tests wait for processes, and by default one core is left idle.
+  maxWorkers: '100%',
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/libs/**/*.spec.ts', '<rootDir>/apps/**/*.spec.ts'] },
     { ...shared, displayName: 'architecture', testMatch: ['<rootDir>/test/architecture/**/*.spec.ts'] },
