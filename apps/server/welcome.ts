@@ -13,7 +13,6 @@ export function welcome({ url, rootKeyFile, version, config }: Facts): string {
   // Where the CLI looks for the root key by itself.
   const elsewhere = rootKeyFile === null || config.dataDir === resolve('data') ? '' : `KF_DATA_DIR=${quoted(shorter(config.dataDir))} `;
   const kf = `${elsewhere}npx kf${config.port === 8080 ? '' : ` --server ${url}`}`;
-  const who = '--tenant acme --actor-type USER --actor-id me';
   return [
     `Countersign ${version} listens on ${url}`,
     `  roles     ${config.roles.join(', ')}`,
@@ -22,9 +21,9 @@ export function welcome({ url, rootKeyFile, version, config }: Facts): string {
     '',
     'Try, in another terminal:',
     `  ${kf} whoami`,
-    `  echo managed | ${kf} webhook upsert-subscription ${who} --event-pattern 'version.*' \\`,
-    "    --target-url https://example.com/hook --signing-secret-ref-stdin --delivery-mode AT_LEAST_ONCE --status ACTIVE",
-    `  ${kf} event publish ${who} --type version.published --data '{"version":"1.0.0"}'`,
+    `  ${kf} webhook create --site acme --url https://example.com/hook --events 'version.*'`,
+    `  ${kf} event publish --tenant acme --actor-type USER --actor-id me --type version.published --data '{"version":"1.0.0"}'`,
+    `  ${kf} deliveries --site acme`,
     '  npm run demo',
     ...(config.allowTargets.length === 0 ? ['', 'Deliveries go to public https addresses only; for receivers on this machine start with KF_ALLOW_TARGETS=loopback.'] : []),
     '',
