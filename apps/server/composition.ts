@@ -2,6 +2,7 @@ import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig, type ServerRole } from '#config';
+import { createInFlightLeases } from '#coordination/leases';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, type Send } from '#dispatching';
 import { type EventStore, patiently, StoreUnavailable } from '#event-store';
@@ -223,6 +224,7 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Disp
     vault,
     clock,
     ids,
+    inFlight: createInFlightLeases(clock),
     approvals: {
       candidates: async (site, commandType, resourceId) => (await readModels.approvalCandidates({ site, commandType, resourceId })).map(({ id }) => id),
       openRequests: async (site, commandType, resourceId, requester) => (await readModels.openApprovalsBy(requester, { site, commandType, resourceId })).map(({ id }) => id),

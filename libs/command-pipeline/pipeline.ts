@@ -7,9 +7,9 @@ import { claimKey, keyInFlight, keyReused, outcomeUnknown, storeUnavailable } fr
 import type { AnyCommandDefinition, MadeSecret } from './definition.ts';
 import { dryRun } from './dry-run.ts';
 import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
-import { createInFlight } from './in-flight.ts';
 import { type Plan, planOf } from './plan.ts';
 import type { CommandAnswer, CommandPipeline, CommandRequest } from './port.ts';
+import { createTurns } from './turns.ts';
 import type { World } from './world.ts';
 
 /** How often a command may decide anew after a conflict. */
@@ -20,7 +20,7 @@ const maxTries = 10;
  * atomic appends are assumed of the store; there is no lock to leak and no completion step to lose.
  */
 export function createCommandPipeline(world: World, definitions: readonly AnyCommandDefinition[], aggregates: Aggregates = createAggregates(world.store)): CommandPipeline {
-  const inFlight = createInFlight();
+  const turns = createTurns();
   const byType = new Map(definitions.map((definition) => [definition.type, definition]));
 
   function definitionOf(request: CommandRequest): AnyCommandDefinition {
@@ -32,15 +32,15 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
   async function run(request: CommandRequest, commandId: string): Promise<CommandAnswer | Refusal> {
     const attempt = await begin(world, aggregates, definitionOf(request), request, commandId);
     if (isRefusal(attempt)) return attempt;
-    return await inFlight.alone(attempt.stream, () => tryUntilDone(world, aggregates, attempt));
+    const answer = await world.inFlight.once(commandId, attempt, () => turns.alone(attempt.stream, () => tryUntilDone(world, aggregates, attempt)));
+    return answer === 'busy' ? keyInFlight() : answer;
   }
 
   return {
     async execute(request) {
       const commandId = commandIdOf(request.site, request.idempotencyKey, request.caller === null ? 'saga' : 'caller');
       try {
-        const answer = await inFlight.once(commandId, () => run(request, commandId));
-        return answer === 'busy' ? keyInFlight() : answer;
+        return await run(request, commandId);
       } catch (error) {
         // Reads and seals fail like this, before any effect; from the append that is the effect on, `orUnknown` tells.
         if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();

@@ -1,3 +1,4 @@
+import type { InFlightLeases } from '#coordination/leases';
 import type { EventStore } from '#event-store';
 import type { Clock, Ids, Position, Principal, Refusal, Site } from '#kernel';
 import type { SecretVault } from '#secret-vault';
@@ -24,6 +25,8 @@ export interface World {
   readonly vault: SecretVault;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** The commands that are under way, here and in other processes as far as they can be asked. */
+  readonly inFlight: InFlightLeases;
   readonly approvals: ApprovalIndex;
   /** Resolves when this process's read models have seen the position, or after `timeoutMs`. */
   readonly caughtUp: (position: Position, timeoutMs: number) => Promise<void>;

@@ -1,5 +1,6 @@
 import { approvalHousekeeping } from '#approvals';
 import { type ApprovalIndex, type Caller, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, type World } from '#command-pipeline';
+import { createInFlightLeases } from '#coordination/leases';
 import type { EventStore } from '#event-store';
 import { type Clock, formatUuid, type Ids, type Principal, Secret, type Site } from '#kernel';
 import { createSagaRunner, type SagaRunner } from '#sagas';
@@ -32,6 +33,7 @@ export function installationOn(store: EventStore, clock: Clock, random: Random, 
     vault,
     clock,
     ids,
+    inFlight: createInFlightLeases(clock),
     approvals,
     caughtUp: () => Promise.resolve(),
     directory: { eligibleApprovers: () => Promise.resolve([approver]), ownersOf: () => Promise.resolve([]) },

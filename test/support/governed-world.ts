@@ -1,5 +1,6 @@
 import { type Caller, type CommandAnswer, commandDefinitions, type CommandPipeline, type CommandRequest, createAggregates, createCommandPipeline, type World } from '#command-pipeline';
 import type { ApprovalEvent } from '#approvals';
+import { createInFlightLeases } from '#coordination/leases';
 import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { isRefusal, type JsonObject, type Principal, type RecordedEvent, type Refusal, samePrincipal, Secret, type Site, startOfLog, stored } from '#kernel';
@@ -57,6 +58,7 @@ export function governedWorld(): GovernedWorld {
       vault,
       clock,
       ids,
+      inFlight: createInFlightLeases(clock),
       approvals: {
         candidates: (where, commandType, resourceId) => approvalsIn(store, where, (data) => data.binding.commandType === commandType && data.binding.resourceId === resourceId),
         openRequests: (where, commandType, resourceId, requester) =>
