@@ -21,7 +21,7 @@ export interface RedisProcess {
   readonly port: string;
   /** For what a test does to the server behind the back of those under test. */
   readonly client: Redis;
-  /** All that is stored becomes older by so much: leases, members, keys that run out. */
+  /** All that is stored becomes older by so much: leases, members, what processes said, keys that run out. */
   pass(ms: number): Promise<void>;
   /** It answers nothing, and its connections stay, until `resume`. */
   pause(): void;
@@ -96,6 +96,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       local fence, rest = '', value
       local holder = ''
       if string.match(field, '^lease:') then fence, rest, holder = string.match(value, '^(%d+ )(%d+)( .*)$') end
+      if string.match(field, '^process:') then rest, holder = string.match(value, '^(%d+)( .*)$') end
       if field == 'since' or string.match(field, '^member:') or holder ~= '' then
         redis.call('HSET', key, field, fence .. string.format('%.0f', tonumber(rest) - by) .. holder)
       end

@@ -1,14 +1,17 @@
 import type { Clock } from '#kernel';
 import type { InFlightLeases, LeaseTable } from '../leases/port.ts';
+import type { ProcessBoard } from '../processes/port.ts';
 import { redisInFlightLeases } from './in-flight.ts';
 import { redisLeaseTable } from './lease-table.ts';
 import { openLink } from './link.ts';
+import { redisProcessBoard } from './process-board.ts';
 import type { RedisTarget } from './url.ts';
 
-/** Redis as several processes use it: for leases, and nothing that must not be lost. */
+/** Redis as several processes use it: for leases and to see each other, and nothing that must not be lost. */
 export interface RedisCoordination {
   readonly leases: LeaseTable;
   readonly inFlight: InFlightLeases;
+  readonly processes: ProcessBoard;
   /** Null: it can be asked. Else why not, in words without a password; for alarms and status. */
   trouble(): string | null;
   /** Ends the connection. Who waits for an answer gets none. */
@@ -18,5 +21,11 @@ export interface RedisCoordination {
 /** Connects, and connects again for as long as it is not closed, with pauses that grow to 2 s. Answers at once, connected or not. */
 export function openRedis(target: RedisTarget, clock: Clock): RedisCoordination {
   const link = openLink(target);
-  return { leases: redisLeaseTable(link), inFlight: redisInFlightLeases(link, clock), trouble: () => link.trouble(), close: () => link.close() };
+  return {
+    leases: redisLeaseTable(link),
+    inFlight: redisInFlightLeases(link, clock),
+    processes: redisProcessBoard(link),
+    trouble: () => link.trouble(),
+    close: () => link.close(),
+  };
 }
