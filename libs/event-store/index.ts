@@ -5,6 +5,7 @@ export { patiently, type Patience } from './patience.ts';
 export {
   type AppendResult,
   AppendTooLarge,
+  type CopyableEventStore,
   type EventBatch,
   type EventStore,
   type ExpectedRevision,

@@ -68,6 +68,12 @@ export interface EventStore {
   close(): Promise<void>;
 }
 
+/** A log that also says which streams were removed from it: whoever copies it must have them refused there too. */
+export interface CopyableEventStore extends EventStore {
+  /** The names that `tombstone` has refused for ever, in no order. Rejects with `StoreUnavailable`. */
+  removals(): Promise<readonly string[]>;
+}
+
 /** Limit of one append on every engine, data, metadata and types together (EventStoreDB's is 1 MiB). */
 export const maxAppendBytes = 900 * 1024;
 

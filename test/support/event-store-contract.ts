@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AppendTooLarge,
+  type CopyableEventStore,
   type EventBatch,
-  type EventStore,
   type ExpectedRevision,
   maxAppendBytes,
   StoreUnavailable,
@@ -14,9 +14,9 @@ import { comparePositions, isPosition, type NewEvent, type Position, type Record
 
 /** A store of its own for one test, over an empty log. */
 export interface OpenedStore {
-  readonly store: EventStore;
+  readonly store: CopyableEventStore;
   /** Another store over the same log; the one before was closed. */
-  reopen(): Promise<EventStore>;
+  reopen(): Promise<CopyableEventStore>;
   /** Lets go of everything; the stores may be open or closed. */
   dispose(): Promise<void>;
 }
@@ -38,7 +38,7 @@ const numbered = (prefix: string, count: number): NewEvent[] => Array.from({ len
 export function eventStoreContract(name: string, open: () => Promise<OpenedStore>): void {
   describe(`event store contract: ${name}`, () => {
     let opened: OpenedStore;
-    let store: EventStore;
+    let store: CopyableEventStore;
 
     beforeEach(async () => {
       opened = await open();
@@ -464,6 +464,15 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
         await expect(store.append('secrets-never', 'NO_STREAM', [eventNamed('e')])).rejects.toThrow(StreamTombstoned);
       });
 
+      it('is told of, also after a restart', async () => {
+        expect(await store.removals()).toEqual([]);
+        await store.append('secrets-a', 'NO_STREAM', [eventNamed('e')]);
+        for (const stream of ['secrets-a', 'secrets-never']) await store.tombstone(stream);
+        expect([...(await store.removals())].sort()).toEqual(['secrets-a', 'secrets-never']);
+        store = await opened.reopen();
+        expect([...(await store.removals())].sort()).toEqual(['secrets-a', 'secrets-never']);
+      });
+
       it('gives no position to a second event, also across a restart', async () => {
         const { position } = await store.append('secrets-a', 'NO_STREAM', [eventNamed('e')]);
         await store.tombstone('secrets-a');
@@ -509,6 +518,7 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
         await expect(store.readAll(startOfLog, undefined, 1)).rejects.toThrow(StoreUnavailable);
         await expect(store.tombstone('orders-a')).rejects.toThrow(StoreUnavailable);
         await expect(store.head()).rejects.toThrow(StoreUnavailable);
+        await expect(store.removals()).rejects.toThrow(StoreUnavailable);
         await store.close();
       });
 

@@ -1,11 +1,11 @@
-import { type EventBatch, type EventStore, WrongExpectedRevision } from '#event-store';
+import { type CopyableEventStore, type EventBatch, type EventStore, WrongExpectedRevision } from '#event-store';
 import { type Position, type RecordedEvent, startOfLog } from '#kernel';
 
 /**
  * A log that outlives the test, as if it were empty: streams get names of their own, and the log begins where it ended. So the
  * contract can be run against a server with other people's events in it, as often as one likes.
  */
-export function ownPartOf(store: EventStore, run: string, start: Position): EventStore {
+export function ownPartOf(store: CopyableEventStore, run: string, start: Position): CopyableEventStore {
   const named = (stream: string): string => stream.replace('-', `-${run}.`);
   const mark = `-${run}.`;
   const unnamed = (stream: string): string => stream.replace(mark, '-');
@@ -29,6 +29,7 @@ export function ownPartOf(store: EventStore, run: string, start: Position): Even
       for await (const read of store.subscribe(into(after), filterOf(filter), signal)) yield batch(read);
     },
     tombstone: (stream) => store.tombstone(named(stream)),
+    removals: async () => (await store.removals()).filter((stream) => stream.includes(mark)).map(unnamed),
     head: async () => outOf(await store.head()),
     close: () => store.close(),
   };

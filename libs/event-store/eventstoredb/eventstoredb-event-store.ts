@@ -1,17 +1,20 @@
 import type { AppendResp, ReadResp } from '@eventstore/db-client/generated/streams_pb.js';
 import { type Clock, comparePositions, laterPosition, type NewEvent, type Position, type RecordedEvent, type Secret, startOfLog } from '#kernel';
 import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } from '../admission.ts';
+import { exitProcess } from '../exit-process.ts';
 import { passes, prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
 import { patiently } from '../patience.ts';
-import { type AppendResult, type EventBatch, type EventStore, type ExpectedRevision, OutcomeUnknown, StoreUnavailable, type StreamFilter, StreamTombstoned, WrongExpectedRevision } from '../port.ts';
+import { type AppendResult, type CopyableEventStore, type EventBatch, type ExpectedRevision, OutcomeUnknown, StoreUnavailable, type StreamFilter, StreamTombstoned, WrongExpectedRevision } from '../port.ts';
 import { Tail } from '../tail.ts';
+import { Acknowledged } from './acknowledged.ts';
 import { catchUp } from './catch-up.ts';
 import { readTarget } from './connection.ts';
 import { type LogRecord, recordOf } from './envelope.ts';
 import { appendFailure, isRefusedPlace, kindOf, readFailure } from './failure.ts';
 import { Feed } from './feed.ts';
 import { Page } from './page.ts';
+import { type Mark, Trail } from './trail.ts';
 import { type Sending, Wire, within } from './wire.ts';
 
 export interface EventStoreDbOptions {
@@ -23,11 +26,17 @@ export interface EventStoreDbOptions {
   readonly clock: Clock;
   /** Told of what the store comes over by itself: a subscription that broke, a connection that was lost. */
   readonly onTrouble?: (error: Error) => void;
+  /**
+   * Called once when the store has lost events that it had shown or acknowledged to this process (a failover to a node that never
+   * had them). Nobody can tell what in this process was made of them, so it must end; by default it says why on stderr and exits
+   * with 1.
+   */
+  readonly onFatal?: (error: Error) => void;
   /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
   readonly recentEvents?: number;
   /** How long an append or a removal may take before its outcome is unknown, and a read before the store is unavailable; default 3 s. */
   readonly timeoutMs?: number;
-  /** How often it is checked that the subscription is not silent while the log moves; default 10 s. It is found at the second look. */
+  /** How often it is checked that the subscription is not silent while the log moves (which is found at the second look), and that nothing was lost; default 10 s. */
   readonly lookMs?: number;
 }
 
@@ -44,14 +53,14 @@ let taken = false;
  * What was removed is hidden from the first answer on, so opening reads the marks of removed streams out of the whole log.
  * Throws `TypeError` for a connection string that can't be used, `StoreUnavailable` when the server can't be read.
  */
-export async function openEventStoreDb(options: EventStoreDbOptions): Promise<EventStore & { serverVersion(): Promise<string> }> {
+export async function openEventStoreDb(options: EventStoreDbOptions): Promise<CopyableEventStore & { serverVersion(): Promise<string> }> {
   const target = readTarget(options.connectionString);
   if (taken) throw new Error('an EventStoreDB connection is open in this process already: one process has one');
   taken = true;
-  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined } = options;
+  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined, onFatal = exitProcess } = options;
   try {
     const wire = new Wire(target, clock, timeoutMs, onTrouble);
-    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble });
+    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble, onFatal });
     await store.open();
     return store;
   } catch (error) {
@@ -62,22 +71,25 @@ export async function openEventStoreDb(options: EventStoreDbOptions): Promise<Ev
 
 type Settings = Required<Omit<EventStoreDbOptions, 'connectionString'>>;
 
-class EventStoreDb implements EventStore {
+class EventStoreDb implements CopyableEventStore {
   readonly #wire: Wire;
   readonly #settings: Settings;
   readonly #growth = new Growth();
   readonly #closing = new AbortController();
   readonly #removed = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
+  readonly #trail = new Trail();
+  readonly #acknowledged: Acknowledged;
   #tail = new Tail(startOfLog, 0);
   #feed: Feed | undefined;
-  /** The latest position that was acknowledged here: nobody in this process is told that the log ends before it. */
-  #acknowledged: Position = startOfLog;
+  /** Why nothing of this process can be relied on any more. */
+  #lost: StoreUnavailable | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(wire: Wire, settings: Settings) {
     this.#wire = wire;
     this.#settings = settings;
+    this.#acknowledged = new Acknowledged({ clock: settings.clock, shown: () => this.#tail.head, wake: () => this.#growth.announce() });
   }
 
   async open(): Promise<void> {
@@ -91,8 +103,46 @@ class EventStoreDb implements EventStore {
     }
     const { clock, lookMs, onTrouble } = this.#settings;
     const follows = (after: Position, signal: AbortSignal): AsyncIterable<ReadResp> => this.#wire.follow(after, undefined, signal);
-    this.#feed = new Feed({ clock, lookMs, onTrouble, tail: this.#tail, growth: this.#growth, removed: this.#removed, follow: follows, end: () => this.#end() });
+    this.#feed = new Feed({
+      clock,
+      lookMs,
+      onTrouble,
+      signal: this.#closing.signal,
+      tail: this.#tail,
+      growth: this.#growth,
+      removed: this.#removed,
+      follow: follows,
+      end: () => this.#end(),
+      note: (record) => this.#note(record),
+      verify: () => this.#verify(),
+    });
     this.#feed.start();
+  }
+
+  #note(record: LogRecord): void {
+    if (record.kind === 'removal') this.#trail.noteRemoval(record.stream);
+    if (record.kind === 'event' && !this.#removed.has(record.stream)) this.#trail.note(record);
+  }
+
+  async #verify(): Promise<void> {
+    const missing = await this.#trail.missing((stream, revision) => this.#reading(() => this.#find(stream, revision)));
+    if (missing === undefined) return;
+    this.#lost = new StoreUnavailable(
+      `events that were acknowledged are gone: EventStoreDB has lost ${missing}, and perhaps more, as after a failover; the process ends, and what it made of them is made anew at the next start`,
+    );
+    this.#closing.abort(this.#lost);
+    this.#settings.onFatal(this.#lost);
+    throw this.#lost;
+  }
+
+  async #find(stream: string, revision: number): Promise<Mark | 'removed' | undefined> {
+    try {
+      for await (const message of this.#wire.readStream(stream, revision, 1)) return recordOf(message);
+    } catch (error) {
+      if (kindOf(error) !== 'stream-deleted') throw error;
+      return 'removed';
+    }
+    return undefined;
   }
 
   serverVersion(): Promise<string> {
@@ -106,8 +156,10 @@ class EventStoreDb implements EventStore {
       const refused = answer.getWrongExpectedVersion();
       if (refused !== undefined) throw new WrongExpectedRevision(stream, expected, refused.hasCurrentRevision() ? Number(refused.getCurrentRevision()) : 'NO_STREAM');
       const position = await this.#positionOf(answer);
-      this.#acknowledged = laterPosition(this.#acknowledged, position);
-      return { revision: (expected === 'NO_STREAM' ? -1 : expected) + events.length, position };
+      const revision = (expected === 'NO_STREAM' ? -1 : expected) + events.length;
+      if (answer.getSuccess()?.hasPosition() === true) this.#trail.note({ stream, revision, position, id: events.at(-1)?.id ?? '' });
+      this.#acknowledged.add(position);
+      return { revision, position };
     });
   }
 
@@ -143,7 +195,9 @@ class EventStoreDb implements EventStore {
       try {
         for await (const message of this.#wire.readStream(stream, from, limit)) {
           const record = recordOf(message);
-          if (record?.kind === 'event') events.push(record.read());
+          if (record?.kind !== 'event') continue;
+          this.#note(record);
+          events.push(record.read());
         }
       } catch (error) {
         if (kindOf(error) === 'stream-deleted') return [];
@@ -182,7 +236,9 @@ class EventStoreDb implements EventStore {
     for await (const message of this.#wire.readAll({ from }, count)) {
       received += 1;
       const record = recordOf(message);
-      if (record !== undefined && !page.take(record)) return page.cut();
+      if (record === undefined) continue;
+      this.#note(record);
+      if (!page.take(record)) return page.cut();
     }
     return received >= count ? page.cut() : page.end();
   }
@@ -207,6 +263,7 @@ class EventStoreDb implements EventStore {
     } catch (error) {
       if (!ends.aborted) throw error;
     }
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   /** Far from the head the server filters. What breaks off is gone on with page by page, which waits until the store can be read again. */
@@ -223,7 +280,7 @@ class EventStoreDb implements EventStore {
 
   /** What follows a position, out of memory where it is there; waits until it can be read. */
   async #next(after: Position, prefixes: readonly string[] | undefined, limit: number, signal: AbortSignal): Promise<EventBatch> {
-    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged) >= 0;
+    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged.position) >= 0;
     const recent = current ? this.#tail.read(after, prefixes, limit) : undefined;
     if (recent !== undefined) return recent;
     const { clock, onTrouble } = this.#settings;
@@ -235,12 +292,16 @@ class EventStoreDb implements EventStore {
     await this.#during(async () => {
       try {
         const answer = await this.#settled(() => this.#wire.tombstone(stream), stream, 'NO_STREAM');
-        this.#acknowledged = laterPosition(this.#acknowledged, answer.getPosition()?.getCommitPosition() ?? startOfLog);
+        this.#acknowledged.add(answer.getPosition()?.getCommitPosition() ?? startOfLog);
       } catch (error) {
         if (!(error instanceof StreamTombstoned)) throw error;
       }
       this.#removed.add(stream);
     });
+  }
+
+  async removals(): Promise<readonly string[]> {
+    return await this.#during(() => Promise.resolve([...this.#removed]));
   }
 
   async head(): Promise<Position> {
@@ -249,7 +310,7 @@ class EventStoreDb implements EventStore {
 
   /** The last record that is not the server's own: looked for backwards from the end, at most to what is known. */
   async #head(): Promise<Position> {
-    const known = laterPosition(this.#tail.head, this.#acknowledged);
+    const known = laterPosition(this.#tail.head, this.#acknowledged.position);
     for (let count = fewRecords; ; count *= 8) {
       let received = 0;
       for await (const message of this.#wire.readAll({ backwardsFromEnd: true }, count)) {
@@ -273,15 +334,16 @@ class EventStoreDb implements EventStore {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(new StoreUnavailable('the event store is closed'));
     await Promise.allSettled([...this.#pending]);
-    await this.#feed?.stop();
+    this.#acknowledged.stop();
+    await this.#feed?.ended();
     await this.#wire.close();
     taken = false;
   }
 
   async #during<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closing.signal.aborted) throw new StoreUnavailable('the event store is closed');
+    this.#closing.signal.throwIfAborted();
     const running = work();
     this.#pending.add(running);
     try {

@@ -5,8 +5,8 @@ import { follow, Growth } from '../follow.ts';
 import { sliceLog } from '../log-slice.ts';
 import {
   type AppendResult,
+  type CopyableEventStore,
   type EventBatch,
-  type EventStore,
   type ExpectedRevision,
   StoreUnavailable,
   type StreamFilter,
@@ -29,11 +29,11 @@ export class MemoryLog {
  * call and its answer, so that a seeded run repeats exactly. Several stores over one log are several processes over one
  * log; a store that is closed or dropped, and another over its log, is a restart.
  */
-export function createMemoryEventStore(log: MemoryLog = new MemoryLog()): EventStore {
+export function createMemoryEventStore(log: MemoryLog = new MemoryLog()): CopyableEventStore {
   return new MemoryEventStore(log);
 }
 
-class MemoryEventStore implements EventStore {
+class MemoryEventStore implements CopyableEventStore {
   readonly #log: MemoryLog;
   readonly #closing = new AbortController();
 
@@ -94,6 +94,11 @@ class MemoryEventStore implements EventStore {
     this.#log.events = this.#log.events.filter((event) => event.stream !== stream);
     this.#log.head += 1;
     this.#log.growth.announce();
+  }
+
+  async removals(): Promise<readonly string[]> {
+    await this.#open();
+    return [...this.#log.tombstones];
   }
 
   async head(): Promise<Position> {

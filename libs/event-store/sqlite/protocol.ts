@@ -31,6 +31,11 @@ export interface TombstoneRequest {
   readonly stream: string;
 }
 
+export interface RemovalsRequest {
+  readonly op: 'removals';
+  readonly seq: number;
+}
+
 /** Copy the whole log into a new file; one at a time. */
 export interface CopyRequest {
   readonly op: 'copy';
@@ -47,7 +52,7 @@ export interface CloseRequest {
 }
 
 export type ReadRequest = ReadStreamRequest | ReadAllRequest;
-export type Question = AppendRequest | ReadRequest | TombstoneRequest | CopyRequest;
+export type Question = AppendRequest | ReadRequest | TombstoneRequest | RemovalsRequest | CopyRequest;
 export type Request = Question | StopCopyRequest | CloseRequest;
 
 /** position, revision, stream, id, type, data, metadata of each event, one after the other. */
@@ -75,6 +80,11 @@ export interface Tombstoned {
   readonly head: number;
 }
 
+export interface Removals {
+  readonly done: 'removals';
+  readonly streams: readonly string[];
+}
+
 export interface Copied {
   readonly done: 'copied';
   /** The head of the log as it stands in the copy. */
@@ -88,7 +98,7 @@ export type Refused =
   | { readonly refused: 'unavailable'; readonly reason: string }
   | { readonly refused: 'unknown'; readonly reason: string };
 
-export type Answer = Appended | Read | Tombstoned | Copied | Refused;
+export type Answer = Appended | Read | Tombstoned | Removals | Copied | Refused;
 
 export interface Commit {
   readonly events: number;

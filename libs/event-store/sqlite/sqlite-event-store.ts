@@ -1,12 +1,13 @@
 import { resolve as resolvePath } from 'node:path';
 import type { Metadata, NewEvent, Position, RecordedEvent } from '#kernel';
 import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } from '../admission.ts';
+import { exitProcess } from '../exit-process.ts';
 import { prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
 import {
   type AppendResult,
+  type CopyableEventStore,
   type EventBatch,
-  type EventStore,
   type ExpectedRevision,
   OutcomeUnknown,
   StoreUnavailable,
@@ -42,7 +43,7 @@ export interface LogCopy {
 }
 
 /** The log is one file here, which can be copied while it is written. */
-export interface SqliteEventStore extends EventStore {
+export interface SqliteEventStore extends CopyableEventStore {
   /**
    * Copies the whole log into a new file (mode 0600), synced, as of the moment when it resolves. Appends go on meanwhile, and wait
    * for no more than one short step. Tells now and then how far it is. When it rejects, nothing of the copy is left:
@@ -76,11 +77,6 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
     },
   });
   return new LogOfThread(link, tail, growth, copying);
-}
-
-function exitProcess(error: Error): void {
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
 }
 
 type OnProgress = Parameters<SqliteEventStore['copyTo']>[2];
@@ -163,6 +159,15 @@ class LogOfThread implements SqliteEventStore {
         }
         this.#tail.forget(stream, String(answer.head));
         resolve();
+      });
+    });
+  }
+
+  removals(): Promise<readonly string[]> {
+    return new Promise((resolve, reject) => {
+      this.#link.ask({ op: 'removals' }, (answer) => {
+        if ('done' in answer && answer.done === 'removals') resolve(answer.streams);
+        else reject(errorOf(answer, 'the log', 'NO_STREAM'));
       });
     });
   }

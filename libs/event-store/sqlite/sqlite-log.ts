@@ -136,6 +136,11 @@ export class SqliteLog {
     return copyDatabase(this.#database, file, options);
   }
 
+  /** Every stream whose name is refused. */
+  removals(): readonly string[] {
+    return [...this.#tombstones];
+  }
+
   /** Streams whose removal a crash cut short. */
   unfinishedRemovals(): readonly string[] {
     return this.#statements.unfinished.all();

@@ -55,6 +55,7 @@ class StorageThread {
     const appends = requests.filter((request) => request.op === 'append');
     for (const group of groups(appends)) this.#commit(group);
     for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
+    for (const request of requests) if (request.op === 'removals') this.#report({ kind: 'answers', seqs: [request.seq], answers: [{ done: 'removals', streams: this.#log.removals() }] });
     this.#serveCopy(requests);
     if (requests.some((request) => request.op === 'close')) this.#close();
   }
