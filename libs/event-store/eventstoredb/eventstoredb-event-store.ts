@@ -1,20 +1,17 @@
 import type { AppendResp, ReadResp } from '@eventstore/db-client/generated/streams_pb.js';
 import { type Clock, comparePositions, laterPosition, type NewEvent, type Position, type RecordedEvent, type Secret, startOfLog } from '#kernel';
 import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } from '../admission.ts';
-import { exitProcess } from '../exit-process.ts';
 import { passes, prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
 import { patiently } from '../patience.ts';
 import { type AppendResult, type CopyableEventStore, type EventBatch, type ExpectedRevision, OutcomeUnknown, StoreUnavailable, type StreamFilter, StreamTombstoned, WrongExpectedRevision } from '../port.ts';
 import { Tail } from '../tail.ts';
-import { Acknowledged } from './acknowledged.ts';
 import { catchUp } from './catch-up.ts';
 import { readTarget } from './connection.ts';
 import { type LogRecord, recordOf } from './envelope.ts';
 import { appendFailure, isRefusedPlace, kindOf, readFailure } from './failure.ts';
 import { Feed } from './feed.ts';
 import { Page } from './page.ts';
-import { type Mark, Trail } from './trail.ts';
 import { type Sending, Wire, within } from './wire.ts';
 
 export interface EventStoreDbOptions {
@@ -26,17 +23,11 @@ export interface EventStoreDbOptions {
   readonly clock: Clock;
   /** Told of what the store comes over by itself: a subscription that broke, a connection that was lost. */
   readonly onTrouble?: (error: Error) => void;
-  /**
-   * Called once when the store has lost events that it had shown or acknowledged to this process (a failover to a node that never
-   * had them). Nobody can tell what in this process was made of them, so it must end; by default it says why on stderr and exits
-   * with 1.
-   */
-  readonly onFatal?: (error: Error) => void;
   /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
   readonly recentEvents?: number;
   /** How long an append or a removal may take before its outcome is unknown, and a read before the store is unavailable; default 3 s. */
   readonly timeoutMs?: number;
-  /** How often it is checked that the subscription is not silent while the log moves (which is found at the second look), and that nothing was lost; default 10 s. */
+  /** How often it is checked that the subscription is not silent while the log moves; default 10 s. It is found at the second look. */
   readonly lookMs?: number;
 }
 
@@ -57,10 +48,10 @@ export async function openEventStoreDb(options: EventStoreDbOptions): Promise<Co
   const target = readTarget(options.connectionString);
   if (taken) throw new Error('an EventStoreDB connection is open in this process already: one process has one');
   taken = true;
-  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined, onFatal = exitProcess } = options;
+  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined } = options;
   try {
     const wire = new Wire(target, clock, timeoutMs, onTrouble);
-    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble, onFatal });
+    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble });
     await store.open();
     return store;
   } catch (error) {
@@ -78,18 +69,15 @@ class EventStoreDb implements CopyableEventStore {
   readonly #closing = new AbortController();
   readonly #removed = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
-  readonly #trail = new Trail();
-  readonly #acknowledged: Acknowledged;
   #tail = new Tail(startOfLog, 0);
   #feed: Feed | undefined;
-  /** Why nothing of this process can be relied on any more. */
-  #lost: StoreUnavailable | undefined;
+  /** The latest position that was acknowledged here: nobody in this process is told that the log ends before it. */
+  #acknowledged: Position = startOfLog;
   #closed: Promise<void> | undefined;
 
   constructor(wire: Wire, settings: Settings) {
     this.#wire = wire;
     this.#settings = settings;
-    this.#acknowledged = new Acknowledged({ clock: settings.clock, shown: () => this.#tail.head, wake: () => this.#growth.announce() });
   }
 
   async open(): Promise<void> {
@@ -103,46 +91,8 @@ class EventStoreDb implements CopyableEventStore {
     }
     const { clock, lookMs, onTrouble } = this.#settings;
     const follows = (after: Position, signal: AbortSignal): AsyncIterable<ReadResp> => this.#wire.follow(after, undefined, signal);
-    this.#feed = new Feed({
-      clock,
-      lookMs,
-      onTrouble,
-      signal: this.#closing.signal,
-      tail: this.#tail,
-      growth: this.#growth,
-      removed: this.#removed,
-      follow: follows,
-      end: () => this.#end(),
-      note: (record) => this.#note(record),
-      verify: () => this.#verify(),
-    });
+    this.#feed = new Feed({ clock, lookMs, onTrouble, tail: this.#tail, growth: this.#growth, removed: this.#removed, follow: follows, end: () => this.#end() });
     this.#feed.start();
-  }
-
-  #note(record: LogRecord): void {
-    if (record.kind === 'removal') this.#trail.noteRemoval(record.stream);
-    if (record.kind === 'event' && !this.#removed.has(record.stream)) this.#trail.note(record);
-  }
-
-  async #verify(): Promise<void> {
-    const missing = await this.#trail.missing((stream, revision) => this.#reading(() => this.#find(stream, revision)));
-    if (missing === undefined) return;
-    this.#lost = new StoreUnavailable(
-      `events that were acknowledged are gone: EventStoreDB has lost ${missing}, and perhaps more, as after a failover; the process ends, and what it made of them is made anew at the next start`,
-    );
-    this.#closing.abort(this.#lost);
-    this.#settings.onFatal(this.#lost);
-    throw this.#lost;
-  }
-
-  async #find(stream: string, revision: number): Promise<Mark | 'removed' | undefined> {
-    try {
-      for await (const message of this.#wire.readStream(stream, revision, 1)) return recordOf(message);
-    } catch (error) {
-      if (kindOf(error) !== 'stream-deleted') throw error;
-      return 'removed';
-    }
-    return undefined;
   }
 
   serverVersion(): Promise<string> {
@@ -156,10 +106,8 @@ class EventStoreDb implements CopyableEventStore {
       const refused = answer.getWrongExpectedVersion();
       if (refused !== undefined) throw new WrongExpectedRevision(stream, expected, refused.hasCurrentRevision() ? Number(refused.getCurrentRevision()) : 'NO_STREAM');
       const position = await this.#positionOf(answer);
-      const revision = (expected === 'NO_STREAM' ? -1 : expected) + events.length;
-      if (answer.getSuccess()?.hasPosition() === true) this.#trail.note({ stream, revision, position, id: events.at(-1)?.id ?? '' });
-      this.#acknowledged.add(position);
-      return { revision, position };
+      this.#acknowledged = laterPosition(this.#acknowledged, position);
+      return { revision: (expected === 'NO_STREAM' ? -1 : expected) + events.length, position };
     });
   }
 
@@ -195,9 +143,7 @@ class EventStoreDb implements CopyableEventStore {
       try {
         for await (const message of this.#wire.readStream(stream, from, limit)) {
           const record = recordOf(message);
-          if (record?.kind !== 'event') continue;
-          this.#note(record);
-          events.push(record.read());
+          if (record?.kind === 'event') events.push(record.read());
         }
       } catch (error) {
         if (kindOf(error) === 'stream-deleted') return [];
@@ -236,9 +182,7 @@ class EventStoreDb implements CopyableEventStore {
     for await (const message of this.#wire.readAll({ from }, count)) {
       received += 1;
       const record = recordOf(message);
-      if (record === undefined) continue;
-      this.#note(record);
-      if (!page.take(record)) return page.cut();
+      if (record !== undefined && !page.take(record)) return page.cut();
     }
     return received >= count ? page.cut() : page.end();
   }
@@ -263,7 +207,6 @@ class EventStoreDb implements CopyableEventStore {
     } catch (error) {
       if (!ends.aborted) throw error;
     }
-    if (this.#lost !== undefined) throw this.#lost;
   }
 
   /** Far from the head the server filters. What breaks off is gone on with page by page, which waits until the store can be read again. */
@@ -280,7 +223,7 @@ class EventStoreDb implements CopyableEventStore {
 
   /** What follows a position, out of memory where it is there; waits until it can be read. */
   async #next(after: Position, prefixes: readonly string[] | undefined, limit: number, signal: AbortSignal): Promise<EventBatch> {
-    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged.position) >= 0;
+    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged) >= 0;
     const recent = current ? this.#tail.read(after, prefixes, limit) : undefined;
     if (recent !== undefined) return recent;
     const { clock, onTrouble } = this.#settings;
@@ -292,7 +235,7 @@ class EventStoreDb implements CopyableEventStore {
     await this.#during(async () => {
       try {
         const answer = await this.#settled(() => this.#wire.tombstone(stream), stream, 'NO_STREAM');
-        this.#acknowledged.add(answer.getPosition()?.getCommitPosition() ?? startOfLog);
+        this.#acknowledged = laterPosition(this.#acknowledged, answer.getPosition()?.getCommitPosition() ?? startOfLog);
       } catch (error) {
         if (!(error instanceof StreamTombstoned)) throw error;
       }
@@ -310,7 +253,7 @@ class EventStoreDb implements CopyableEventStore {
 
   /** The last record that is not the server's own: looked for backwards from the end, at most to what is known. */
   async #head(): Promise<Position> {
-    const known = laterPosition(this.#tail.head, this.#acknowledged.position);
+    const known = laterPosition(this.#tail.head, this.#acknowledged);
     for (let count = fewRecords; ; count *= 8) {
       let received = 0;
       for await (const message of this.#wire.readAll({ backwardsFromEnd: true }, count)) {
@@ -334,16 +277,15 @@ class EventStoreDb implements CopyableEventStore {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort(new StoreUnavailable('the event store is closed'));
+    this.#closing.abort();
     await Promise.allSettled([...this.#pending]);
-    this.#acknowledged.stop();
-    await this.#feed?.ended();
+    await this.#feed?.stop();
     await this.#wire.close();
     taken = false;
   }
 
   async #during<T>(work: () => Promise<T>): Promise<T> {
-    this.#closing.signal.throwIfAborted();
+    if (this.#closing.signal.aborted) throw new StoreUnavailable('the event store is closed');
     const running = work();
     this.#pending.add(running);
     try {
