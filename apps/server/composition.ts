@@ -4,7 +4,7 @@ import { type Aggregates, commandDefinitions, type CommandPipeline, createAggreg
 import { environmentSecret, type ServerConfig, type ServerRole } from '#config';
 import { createInFlightLeases } from '#coordination/leases';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
-import { createDispatcher, type Dispatcher, type Send } from '#dispatching';
+import { createDispatcher, type Dispatcher, partitions, type Send } from '#dispatching';
 import { type EventStore, patiently, StoreUnavailable } from '#event-store';
 import { openEventStoreDb } from '#event-store/eventstoredb';
 import { openSqliteEventStore } from '#event-store/sqlite';
@@ -266,7 +266,7 @@ function dispatchingOf(parts: Parts): Dispatching {
     const head = await patiently(() => store.head(), { clock, signal, onTrouble });
     await readModels.waitFor(head, aDayMs);
     if (signal.aborted) return;
-    await started.start();
+    await started.take(partitions);
     if (!signal.aborted) state = 'running';
   }
 

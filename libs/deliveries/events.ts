@@ -4,6 +4,8 @@ export type DeadLetterReason = 'endpoint-gone' | 'attempts-exhausted' | 'best-ef
 
 /** What one HTTP request came to, as the log keeps it. The transcript itself stands in a stream that is dropped after some days. */
 export interface AttemptOutcome {
+  /** Whose delivery it is: who reads the log without the delivery's other events needs no more. Absent in events of a time when one process sent everything. */
+  readonly subscriptionId?: string;
   /** Counts from 1 over the life of the delivery; a reset of attempts does not reset it. */
   readonly attempt: number;
   readonly startedAt: string;

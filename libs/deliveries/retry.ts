@@ -18,6 +18,8 @@ export const maxRetryDelayMs = 7 * 24 * hourMs;
 export const maxRetryAfterMs = 24 * hourMs;
 /** Each delay is spread by this share to both sides, so that what failed together does not come back together. */
 const jitter = 0.2;
+/** After a request that we ended ourselves. */
+const afterAbortMs = 5 * secondMs;
 
 /**
  * The schedule of its written form (`0s,5s,5m`), or what is wrong with it, in words. Limits: 1 to 30 attempts, the first
@@ -62,7 +64,8 @@ export type AttemptDecision =
 
 /**
  * What follows from one request. Success is 2xx alone; a redirect is a failure; 410 is the receiver's last word; every
- * other failure is tried again along the schedule, not before `Retry-After` (capped at 24 h) has passed.
+ * other failure is tried again along the schedule, not before `Retry-After` (capped at 24 h) has passed. A request that we ended
+ * ourselves (`aborted`) is never the last one.
  */
 export function decideAfterAttempt(attempt: FinishedAttempt): AttemptDecision {
   const { status, error } = attempt;
@@ -73,6 +76,7 @@ export function decideAfterAttempt(attempt: FinishedAttempt): AttemptDecision {
 function afterFailure(attempt: FinishedAttempt, why: string): AttemptDecision {
   if (attempt.status === 410) return { next: 'DEAD_LETTERED', why, reason: 'endpoint-gone' };
   if (attempt.mode === 'BEST_EFFORT') return { next: 'DEAD_LETTERED', why, reason: 'best-effort-failed' };
+  if (attempt.error === 'aborted') return scheduled(attempt, why, afterAbortMs);
   const delayMs = attempt.schedule[attempt.attemptsCounted + 1];
   if (attempt.lastChance || delayMs === undefined) return { next: 'DEAD_LETTERED', why, reason: 'attempts-exhausted' };
   return scheduled(attempt, why, delayMs);

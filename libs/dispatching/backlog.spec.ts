@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { createDispatcher, type DispatcherLimits, type FedDelivery, type OpenQuestion, type SubscriptionView } from '#dispatching';
+import { createDispatcher, type DispatcherLimits, type FedDelivery, type OpenQuestion, partitions, type SubscriptionView } from '#dispatching';
 import { type RecordedEvent, Secret } from '#kernel';
 import { evolveSubscription, initialSubscription } from '#subscriptions';
 import { seededIds } from '../../test/support/seeded-ids.ts';
@@ -73,7 +73,7 @@ function backlogWorld(status: 'PENDING' | 'SCHEDULED', limits: Partial<Dispatche
 describe('very many subscriptions', () => {
   it('are forgotten when nothing waits for them', async () => {
     const world = backlogWorld('PENDING', { lanes: 50 });
-    await world.dispatcher.start();
+    await world.dispatcher.take(partitions);
     for (let batch = 0; batch < 10; batch += 1) {
       const at = 1_000_000 + 1_000 * batch;
       const events = Array.from({ length: 20 }, (_, index) => scheduled(`s${batch}-${index}`, at + index));
@@ -99,7 +99,7 @@ const scheduled = (subscriptionId: string, position: number): RecordedEvent => (
 describe('a backlog', () => {
   it.each(['PENDING', 'SCHEDULED'] as const)('of 100,000 %s deliveries costs a window of memory and a query for many', async (status) => {
     const world = backlogWorld(status);
-    await world.dispatcher.start();
+    await world.dispatcher.take(partitions);
     await world.clock.advance(2_000);
     expect(world.sent()).toBeGreaterThan(2_000);
     expect(world.mostWaiting()).toBeGreaterThan(20);
@@ -109,7 +109,7 @@ describe('a backlog', () => {
 
   it('is worked off while the read model does not follow, but not without bound', async () => {
     const world = backlogWorld('PENDING', { unshown: 1_000 });
-    await world.dispatcher.start();
+    await world.dispatcher.take(partitions);
     await world.clock.advance(2_000);
     const sent = world.sent();
     expect(sent).toBeGreaterThanOrEqual(1_000);

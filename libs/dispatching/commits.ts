@@ -42,6 +42,13 @@ function seeDelivery(event: RecordedEvent): Seen {
   return { kind: 'moved', deliveryId: event.stream.slice(event.stream.lastIndexOf('.') + 1) };
 }
 
+/** Whose delivery an event of its stream is about, when it says so: outcomes do. */
+export function whoseOf({ stream, data }: RecordedEvent): { readonly site: Site; readonly subscriptionId: string } | undefined {
+  const parsed = parseStream(stream);
+  const { subscriptionId } = JSON.parse(data) as { readonly subscriptionId?: string };
+  return parsed === undefined || subscriptionId === undefined ? undefined : { site: parsed.site, subscriptionId };
+}
+
 function seeScheduled(event: RecordedEvent): Seen {
   const parsed = parseStream(event.stream);
   if (parsed === undefined) return nothing;

@@ -1,16 +1,17 @@
 import { setMaxListeners } from 'node:events';
-import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type RetrySchedule } from '#deliveries';
+import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState, type RetrySchedule } from '#deliveries';
 import { patiently, type Patience } from '#event-store';
-import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog } from '#kernel';
+import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { type LiveSubscription, signingSecrets } from '#subscriptions';
 import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
-import { see, type Seen, waitingOf } from './commits.ts';
+import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
 import { Dice } from './dice.ts';
-import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isReading, type Lane, laneKey, newLane, nextOf, setOrdered, windowOf } from './lane.ts';
+import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
+import { partitionOf, partitions } from './partitions.ts';
 import type { Alarm, Dispatcher, DispatcherLimits, DispatcherParts, DispatcherStats, FedDelivery, OpenDelivery, SentRequest, SubscriptionView } from './port.ts';
 import { fold, OutcomeRecorder, type Recorded } from './recorder.ts';
 import { Rounds } from './rounds.ts';
@@ -31,6 +32,7 @@ export const defaultLimits: DispatcherLimits = {
   lanes: 10_000,
   transcriptWaitMs: 2,
   timeoutMs: 15_000,
+  viewTrustMs: Infinity,
 };
 
 const smallWindow = 10;
@@ -42,7 +44,7 @@ const brokenPauseMs = 5 * 60_000;
 /** Views and pages being read at a time: a start with many subscriptions must not ask everything at once. */
 const readsAtATime = 16;
 
-type Phase = 'new' | 'starting' | 'running' | 'stopping' | 'stopped';
+type Phase = 'running' | 'stopping' | 'stopped';
 
 /** Everything a request is made of. */
 interface Ready {
@@ -69,6 +71,7 @@ class LaneDispatcher implements Dispatcher {
   readonly #limits: DispatcherLimits;
   readonly #schedule: RetrySchedule;
   readonly #alarm: (alarm: Alarm) => void;
+  readonly #held: (partition: number) => boolean;
   readonly #ending = new AbortController();
   readonly #patience: Patience;
   readonly #recorder: OutcomeRecorder;
@@ -78,16 +81,18 @@ class LaneDispatcher implements Dispatcher {
   readonly #rounds = new Rounds<Lane>();
   readonly #gate = new Gate(readsAtATime);
   readonly #waiting: Waiting = { count: 0 };
+  readonly #partitions = partitions.map(newPartition);
   readonly #lanes = new Map<string, Lane>();
   readonly #attempts = new Map<string, Attempt>();
   readonly #unshown = new Map<string, Unshown>();
+  /** Deliveries whose streams are being read, and the revision that the read model has shown by now. */
+  readonly #refreshing = new Map<string, number>();
+  /** Those who wait for requests to end look whether it is over. */
+  readonly #looks = new Set<() => void>();
   #sweepAt: number;
   #sending = 0;
-  /** Attempts that an error of ours broke, until they are tried again. */
-  #setAside = 0;
   #shownTo: Position = startOfLog;
-  #phase: Phase = 'new';
-  #onIdle: (() => void) | undefined;
+  #phase: Phase = 'running';
 
   constructor(parts: DispatcherParts) {
     const { store, clock, ids } = parts;
@@ -96,11 +101,12 @@ class LaneDispatcher implements Dispatcher {
     this.#sweepAt = this.#limits.lanes;
     this.#schedule = parts.schedule ?? defaultRetrySchedule;
     this.#alarm = createAlarms(clock, parts.onAlarm);
+    this.#held = parts.held ?? (() => true);
     // Every request under way listens to it.
     setMaxListeners(0, this.#ending.signal);
     const onTrouble = (error: Error): void => this.#alarm({ alarm: 'store-unavailable', detail: error.name });
     this.#patience = { clock, signal: this.#ending.signal, onTrouble };
-    const transcripts = new TranscriptLog({ store, clock, ids, waitMs: this.#limits.transcriptWaitMs, patience: this.#patience });
+    const transcripts = new TranscriptLog({ store, clock, ids, waitMs: this.#limits.transcriptWaitMs, partition: parts.transcriptPartition ?? (() => 0), patience: this.#patience });
     const { unrecorded: maxUnrecorded, unrecordedMs: maxWaitMs } = this.#limits;
     this.#recorder = new OutcomeRecorder({ store, transcripts, clock, ids, patience: this.#patience, maxUnrecorded, maxWaitMs });
     this.#bodies = new Bodies(store, this.#limits.bodyCacheBytes);
@@ -111,36 +117,45 @@ class LaneDispatcher implements Dispatcher {
     });
   }
 
-  async start(): Promise<void> {
-    if (this.#phase !== 'new') throw new TypeError('a dispatcher is started once');
-    this.#phase = 'starting';
-    const lanes = await this.#parts.feed.lanes();
-    if (!this.#is('starting')) return;
-    this.#phase = 'running';
-    for (const { site, subscriptionId } of lanes) this.#lane(site, subscriptionId, 'unknown');
-    for (const lane of this.#lanes.values()) this.#attend(lane);
-    this.#pump();
+  async take(numbers: readonly number[]): Promise<void> {
+    const asked = this.#those(numbers);
+    if (this.#phase !== 'running') return;
+    const away = asked.filter(({ phase }) => phase === 'away');
+    if (away.length > 0) {
+      const taking = this.#take(away);
+      for (const partition of away) partition.taking = taking;
+    }
+    await Promise.all(asked.map(({ taking }) => taking));
   }
 
-  /** Asked after waiting: the phase may have moved on. */
-  #is(phase: Phase): boolean {
-    return this.#phase === phase;
+  async release(numbers: readonly number[]): Promise<void> {
+    await this.#leave(this.#those(numbers));
+  }
+
+  async lose(numbers: readonly number[]): Promise<void> {
+    const lost = this.#those(numbers);
+    const left = this.#leave(lost);
+    for (const partition of lost) {
+      const { losing } = partition;
+      partition.losing = newLosing();
+      losing.abort(new Error('the partition may be another process’s'));
+    }
+    await left;
   }
 
   async stop({ graceMs }: { readonly graceMs: number }): Promise<void> {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopping';
     this.#wakeUps.stop();
-    await new Promise<void>((resolve) => {
-      const cancel = this.#parts.clock.after(graceMs, resolve);
-      this.#onIdle = () => {
-        cancel();
-        resolve();
-      };
-      this.#tellIdle();
-    });
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#parts.clock.after(graceMs, late.resolve);
+    await Promise.race([this.#ended(this.#partitions), late.promise]);
+    cancel();
     this.#phase = 'stopped';
-    this.#ending.abort(new Error('the dispatcher was stopped'));
+    const why = new Error('the dispatcher was stopped');
+    this.#ending.abort(why);
+    for (const { losing } of this.#partitions) losing.abort(why);
+    this.#lookAgain();
   }
 
   pauseSeen(site: Site, subscriptionId: string): Promise<void> {
@@ -164,7 +179,7 @@ class LaneDispatcher implements Dispatcher {
   // What the read model has committed
 
   onCommitted({ position, events }: Committed): void {
-    if (this.#phase !== 'starting' && this.#phase !== 'running') return;
+    if (this.#phase !== 'running') return;
     const wasBehind = this.#unshown.size >= this.#limits.unshown;
     const news = events.filter((event) => comparePositions(event.position, this.#shownTo) > 0);
     const touched = new Set(news.map((event) => this.#see(event, see(event))).filter((lane) => lane !== undefined));
@@ -180,7 +195,7 @@ class LaneDispatcher implements Dispatcher {
         this.#bodies.remember(event);
         return undefined;
       case 'scheduled':
-        return this.#offer(this.#lane(seen.entry.site, seen.entry.subscriptionId), seen.entry);
+        return this.#offerIfOurs(this.#lane(seen.entry.site, seen.entry.subscriptionId), seen.entry);
       case 'moved':
         this.#moved(event, seen.deliveryId);
         return undefined;
@@ -208,27 +223,61 @@ class LaneDispatcher implements Dispatcher {
     const attempt = this.#attempts.get(deliveryId);
     const unshown = this.#unshown.get(deliveryId);
     if (attempt !== undefined) attempt.shownRevision = event.revision;
-    else if (unshown === undefined || event.revision > unshown.revision) void this.#refresh(event.stream, deliveryId);
+    else if (unshown === undefined || event.revision > unshown.revision) this.#movedByOthers(event, deliveryId);
     else if (event.revision === unshown.revision) this.#shown(deliveryId, unshown);
   }
 
-  async #refresh(stream: string, deliveryId: string): Promise<void> {
-    try {
-      const history = await this.#gate.run(() => patiently(() => this.#parts.store.readStream(stream), this.#patience));
-      const state = fold(history);
-      const site = parseStream(stream)?.site;
-      // A request that began meanwhile finds out by itself when it is recorded.
-      if (site === undefined || state.status === 'NONE' || this.#attempts.has(deliveryId)) return;
-      const lane = this.#lane(site, state.subscriptionId);
-      const revision = history.length - 1;
-      lane.fresh.remove(deliveryId);
-      lane.retries.remove(deliveryId);
-      this.#keep(deliveryId, { lane, revision, waiting: waitingOf(site, deliveryId, state, revision), shown: true });
-      this.#attend(lane);
-      this.#pump();
-    } catch (error) {
-      if (!this.#ending.signal.aborted) this.#alarm({ alarm: 'attempt-broken', detail: `${stream}: ${nameOf(error)}`, deliveryId });
+  #movedByOthers(event: RecordedEvent, deliveryId: string): void {
+    const whose = whoseOf(event);
+    const lane = whose === undefined ? undefined : this.#lane(whose.site, whose.subscriptionId);
+    const mayBeOurs = whose === undefined && this.#partitions.some(isOurs);
+    if (lane !== undefined || mayBeOurs) this.#refresh(event.stream, deliveryId, event.revision, lane);
+  }
+
+  /** Until its stream is read the delivery is not sent, and for ORDERED nothing else is. */
+  #refresh(stream: string, deliveryId: string, shownRevision: number, lane: Lane | undefined): void {
+    const underWay = this.#refreshing.get(deliveryId);
+    this.#refreshing.set(deliveryId, Math.max(shownRevision, underWay ?? 0));
+    if (underWay !== undefined) return;
+    if (lane !== undefined) {
+      lane.refreshing += 1;
+      removeWaiting(lane, deliveryId);
     }
+    void this.#readDelivery(stream, deliveryId)
+      .catch((error: unknown) => {
+        if (!this.#ending.signal.aborted) this.#alarm({ alarm: 'attempt-broken', detail: `${stream}: ${nameOf(error)}`, deliveryId });
+      })
+      .then(() => {
+        this.#refreshing.delete(deliveryId);
+        if (lane === undefined) return;
+        lane.refreshing -= 1;
+        this.#attend(lane);
+        this.#pump();
+      });
+  }
+
+  async #readDelivery(stream: string, deliveryId: string): Promise<void> {
+    const shown = (): number => this.#refreshing.get(deliveryId) ?? 0;
+    let history: readonly RecordedEvent[];
+    let shownBefore: number;
+    // What was read before an event was shown may lack it.
+    do {
+      shownBefore = shown();
+      history = await this.#gate.run(() => patiently(() => this.#parts.store.readStream(stream), this.#patience));
+    } while (shown() > Math.max(shownBefore, history.length - 1));
+    const state = fold(history);
+    const site = parseStream(stream)?.site;
+    if (site !== undefined && state.status !== 'NONE') this.#found(site, deliveryId, state, { revision: history.length - 1, shownRevision: shown() });
+  }
+
+  #found(site: Site, deliveryId: string, state: Exclude<DeliveryState, { status: 'NONE' }>, { revision, shownRevision }: { readonly revision: number; readonly shownRevision: number }): void {
+    const lane = this.#lane(site, state.subscriptionId);
+    // A request that began meanwhile finds out by itself when it is recorded.
+    if (lane === undefined || this.#attempts.has(deliveryId) || revision < (this.#unshown.get(deliveryId)?.revision ?? 0)) return;
+    removeWaiting(lane, deliveryId);
+    this.#keep(deliveryId, { lane, revision, waiting: waitingOf(site, deliveryId, state, revision), shown: revision <= shownRevision });
+    this.#attend(lane);
+    this.#pump();
   }
 
   /** Keeps what was recorded until the read model has shown it; what waits goes to the window when it has a place there. */
@@ -247,6 +296,7 @@ class LaneDispatcher implements Dispatcher {
     else this.#forget(deliveryId, unshown);
     // Where the window had no place for it, the read model is now where it is found.
     this.#offerIfAny(lane, waiting);
+    if (lane.partition.phase === 'away') this.#attend(lane);
   }
 
   #forget(deliveryId: string, { lane }: Unshown): void {
@@ -254,23 +304,110 @@ class LaneDispatcher implements Dispatcher {
     lane.unshown.delete(deliveryId);
   }
 
+  // Partitions
+
+  #those(numbers: readonly number[]): readonly Partition[] {
+    return [...new Set(numbers)].map((number) => {
+      const partition = this.#partitions[number];
+      if (partition === undefined) throw new TypeError(`there is no partition ${number}`);
+      return partition;
+    });
+  }
+
+  async #take(away: readonly Partition[]): Promise<void> {
+    const turns = new Map<Partition, number>();
+    for (const partition of away) {
+      partition.phase = 'taking';
+      partition.turn += 1;
+      turns.set(partition, partition.turn);
+      // Those left from before, for what has not ended yet: what else was known there is old.
+      for (const lane of partition.lanes) this.#forgetWhatMayBeOld(lane);
+    }
+    const isStill = (partition: Partition): boolean => turns.get(partition) === partition.turn;
+    try {
+      const lanes = await this.#parts.feed.lanes();
+      this.#taken(new Set(away.filter(isStill)), lanes);
+    } catch (error) {
+      for (const partition of away.filter(isStill)) this.#abandon(partition);
+      throw error;
+    }
+  }
+
+  #forgetWhatMayBeOld(lane: Lane): void {
+    this.#changed(lane);
+    lane.asleep = false;
+    forgetWaiting(lane);
+  }
+
+  #taken(taken: ReadonlySet<Partition>, lanes: Awaited<ReturnType<DispatcherParts['feed']['lanes']>>): void {
+    for (const partition of taken) partition.phase = 'taken';
+    for (const { site, subscriptionId } of lanes) {
+      const partition = this.#partitions[partitionOf(site, subscriptionId)];
+      if (partition !== undefined && taken.has(partition)) this.#lane(site, subscriptionId, 'unknown');
+    }
+    for (const { lanes: all } of taken) for (const lane of all) this.#attend(lane);
+    this.#pump();
+  }
+
+  #leave(left: readonly Partition[]): Promise<void> {
+    for (const partition of left) if (isOurs(partition)) this.#abandon(partition);
+    return this.#ended(left);
+  }
+
+  #abandon(partition: Partition): void {
+    partition.phase = 'away';
+    partition.turn += 1;
+    for (const lane of partition.lanes) {
+      forgetWaiting(lane);
+      this.#attend(lane);
+    }
+  }
+
+  /** Resolves when nothing is under way in these partitions, or everything was stopped. */
+  #ended(of: readonly Partition[]): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.#phase !== 'stopped' && of.some(({ busy }) => busy > 0)) return;
+        this.#looks.delete(look);
+        resolve();
+      };
+      this.#looks.add(look);
+      look();
+    });
+  }
+
+  #lookAgain(): void {
+    for (const look of this.#looks) look();
+  }
+
   // Lanes
 
-  #lane(site: Site, subscriptionId: string, known: 'nothing-open' | 'unknown' = this.#phase === 'running' ? 'nothing-open' : 'unknown'): Lane {
+  /** Undefined when it is not for us to send there. */
+  #lane(site: Site, subscriptionId: string, known?: 'unknown'): Lane | undefined {
     const key = laneKey(site, subscriptionId);
     const there = this.#lanes.get(key);
-    if (there !== undefined) return there;
+    if (there !== undefined) return isOurs(there.partition) ? there : undefined;
+    const partition = this.#partitions[partitionOf(site, subscriptionId)];
+    if (partition === undefined || !isOurs(partition)) return undefined;
     if (this.#lanes.size >= this.#sweepAt) this.#sweep();
     const { vault, clock } = this.#parts;
-    const [fresh, retries] = [new Window('PENDING', this.#waiting, known), new Window('SCHEDULED', this.#waiting, known)];
-    const lane = newLane(site, subscriptionId, fresh, retries, new SigningKeys(vault, clock));
+    const open = known ?? (partition.phase === 'taken' ? 'nothing-open' : 'unknown');
+    const [fresh, retries] = [new Window('PENDING', this.#waiting, open), new Window('SCHEDULED', this.#waiting, open)];
+    const lane = newLane(partition, site, subscriptionId, fresh, retries, new SigningKeys(vault, clock));
     this.#lanes.set(key, lane);
+    partition.lanes.add(lane);
     return lane;
   }
 
   #sweep(): void {
-    for (const [key, lane] of this.#lanes) if (isIdle(lane)) this.#lanes.delete(key);
+    for (const lane of this.#lanes.values()) if (isIdle(lane)) this.#drop(lane);
     this.#sweepAt = Math.max(this.#limits.lanes, 2 * this.#lanes.size);
+  }
+
+  #drop(lane: Lane): void {
+    this.#lanes.delete(laneKey(lane.site, lane.subscriptionId));
+    lane.partition.lanes.delete(lane);
+    this.#wakeUps.forget(lane);
   }
 
   #changed(lane: Lane): void {
@@ -283,9 +420,13 @@ class LaneDispatcher implements Dispatcher {
     forgetWaiting(lane);
   }
 
+  #offerIfOurs(lane: Lane | undefined, entry: OpenDelivery): Lane | undefined {
+    return lane === undefined ? undefined : this.#offer(lane, entry);
+  }
+
   /** Lets a delivery wait, unless it is on its way, or nothing is kept for its subscription. */
   #offer(lane: Lane, entry: OpenDelivery): Lane {
-    if (!lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
+    if (isOurs(lane.partition) && !lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
     return lane;
   }
 
@@ -300,12 +441,17 @@ class LaneDispatcher implements Dispatcher {
 
   /** Sees to it that the lane gets what it needs next: a wake-up, its subscription, a page, its turn. */
   #attend(lane: Lane): void {
-    if (this.#phase !== 'running' || lane.asleep || lane.loading !== undefined) return;
+    if (lane.partition.phase === 'away' && isQuiet(lane)) return this.#drop(lane);
+    if (!this.#isAwake(lane) || lane.loading !== undefined) return;
     const nowMs = this.#parts.clock.now();
     const atMs = Math.max(Math.min(lane.fresh.wakeAtMs(), lane.retries.wakeAtMs()), lane.blockedUntilMs);
     if (atMs > nowMs) this.#wakeAt(lane, atMs);
     else if (lane.view === undefined) this.#whenRead(lane, this.#loadView(lane));
     else this.#serve(lane, nowMs);
+  }
+
+  #isAwake({ partition, asleep }: Lane): boolean {
+    return this.#phase === 'running' && partition.phase === 'taken' && !asleep;
   }
 
   #serve(lane: Lane, nowMs: number): void {
@@ -314,6 +460,7 @@ class LaneDispatcher implements Dispatcher {
     }
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
+    else if (!this.#held(lane.partition.number)) this.#blockUntil(lane, nowMs + troublePauseMs);
     else if (hasRoom(lane, nowMs, this.#limits.perSubscription)) this.#rounds.add(lane);
     const retryAtMs = lane.retries.wakeAtMs();
     if (retryAtMs > nowMs) this.#wakeAt(lane, retryAtMs);
@@ -323,10 +470,17 @@ class LaneDispatcher implements Dispatcher {
     if (atMs < Infinity) this.#wakeUps.set(lane, atMs);
   }
 
+  #blockUntil(lane: Lane, atMs: number): void {
+    lane.blockedUntilMs = atMs;
+    this.#wakeAt(lane, atMs);
+  }
+
   #whenRead(lane: Lane, reading: Promise<void>): void {
+    lane.reading += 1;
     void reading
       .catch((error: unknown) => this.#block(lane, error))
       .then(() => {
+        lane.reading -= 1;
         this.#attend(lane);
         this.#pump();
       });
@@ -342,13 +496,14 @@ class LaneDispatcher implements Dispatcher {
   async #readView(lane: Lane): Promise<void> {
     for (;;) {
       const { changes } = lane;
-      const view = await this.#gate.run(() => this.#parts.subscription(lane.site, lane.subscriptionId));
-      if (changes === lane.changes) return this.#use(lane, view);
+      const read = await this.#gate.run(async () => ({ sinceMs: this.#parts.clock.monotonicMs(), view: await this.#parts.subscription(lane.site, lane.subscriptionId) }));
+      if (changes === lane.changes) return this.#use(lane, read.view, read.sinceMs);
     }
   }
 
-  #use(lane: Lane, view: SubscriptionView): void {
+  #use(lane: Lane, view: SubscriptionView, sinceMs: number): void {
     lane.view = view;
+    lane.viewSinceMs = sinceMs;
     switch (view.state.status) {
       case 'ACTIVE':
         return setOrdered(lane, view.state.deliveryMode === 'ORDERED');
@@ -386,8 +541,9 @@ class LaneDispatcher implements Dispatcher {
     }
   }
 
-  /** What a row of the read model is by now: recorded since, or as it says. */
+  /** What a row of the read model is by now: recorded since, or as it says; nothing while that is looked up. */
   #current(row: OpenDelivery): OpenDelivery | undefined {
+    if (this.#refreshing.has(row.deliveryId)) return undefined;
     const unshown = this.#unshown.get(row.deliveryId);
     return unshown !== undefined && unshown.revision > row.revision ? unshown.waiting : row;
   }
@@ -410,8 +566,9 @@ class LaneDispatcher implements Dispatcher {
     const entry = hasRoom(lane, nowMs, this.#limits.perSubscription) && next instanceof Window ? next.take() : undefined;
     if (entry === undefined) return;
     lane.retryIsNext = next === lane.fresh;
-    const attempt: Attempt = { lane, entry, deletions: lane.deletions, shownRevision: -1 };
+    const attempt: Attempt = { lane, entry, deletions: lane.deletions, turn: lane.partition.turn, ordered: lane.ordered, shownRevision: -1 };
     this.#attempts.set(entry.deliveryId, attempt);
+    lane.partition.busy += 1;
     lane.sending += 1;
     this.#sending += 1;
     this.#proceed(attempt);
@@ -422,7 +579,7 @@ class LaneDispatcher implements Dispatcher {
   #proceed(attempt: Attempt): void {
     const { lane, entry } = attempt;
     if (attempt.deletions !== lane.deletions) return this.#unhand(attempt);
-    if (this.#phase !== 'running' || !this.#recorder.isKeepingUp()) return this.#giveBack(attempt);
+    if (!this.#mayGoOn(attempt)) return this.#giveBack(attempt);
     const ready = this.#gather(lane, entry);
     if (ready === 'not-now') return this.#giveBack(attempt);
     if (ready === 'cancelled') return this.#unhand(attempt);
@@ -435,12 +592,18 @@ class LaneDispatcher implements Dispatcher {
       .then(() => this.#goOn(lane));
   }
 
+  /** Nothing has changed since it was taken that speaks against it, and it is still for us to send. */
+  #mayGoOn({ lane, entry, turn, ordered, shownRevision }: Attempt): boolean {
+    const asTaken = lane.partition.turn === turn && lane.ordered === ordered && shownRevision <= entry.revision;
+    return asTaken && this.#phase === 'running' && lane.partition.phase === 'taken' && this.#recorder.isKeepingUp() && this.#held(lane.partition.number);
+  }
+
   /** What the request is made of, or what has to be read first. */
   #gather(lane: Lane, entry: OpenDelivery): Ready | Promise<unknown> | 'not-now' | 'cancelled' {
     const { clock } = this.#parts;
-    if (lane.view === undefined) return this.#loadView(lane);
+    if (lane.view === undefined || this.#isOld(lane)) return this.#loadView(lane);
     const { state, revision } = lane.view;
-    if (state.status === 'DELETED' || state.status === 'NONE' || state.incarnation !== entry.incarnation) return 'cancelled';
+    if (!isLive(state) || state.incarnation !== entry.incarnation) return 'cancelled';
     if (state.status === 'PAUSED') return 'not-now';
     const event = this.#bodies.get(entry.eventStream);
     if (event === undefined) return this.#bodies.load(entry.eventStream);
@@ -450,16 +613,23 @@ class LaneDispatcher implements Dispatcher {
     return { state, subscriptionRevision: revision, event, keys, secretVersionIds: versions.map(({ versionId }) => versionId) };
   }
 
+  /** What a request is made by was read so long ago that a change by another process may be unknown here. */
+  #isOld({ viewSinceMs }: Lane): boolean {
+    return this.#parts.clock.monotonicMs() - viewSinceMs > this.#limits.viewTrustMs;
+  }
+
   #send(attempt: Attempt, ready: Ready): void {
     const { clock, send } = this.#parts;
+    const { lane } = attempt;
+    const signal = lane.ordered ? lane.partition.losing.signal : this.#ending.signal;
     const request = { url: ready.state.targetUrl, webhookId: attempt.entry.deliveryId, body: ready.event.body, keys: ready.keys };
-    void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: this.#limits.timeoutMs, signal: this.#ending.signal }).then(
-      (sent) => this.#ended(attempt, ready, sent),
+    void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: this.#limits.timeoutMs, signal }).then(
+      (sent) => this.#answered(attempt, ready, sent),
       (error: unknown) => this.#broke(attempt, error),
     );
   }
 
-  #ended(attempt: Attempt, ready: Ready, sent: SentRequest): void {
+  #answered(attempt: Attempt, ready: Ready, sent: SentRequest): void {
     // Aborted by a stop, or too late for it: it stays as it was, and is sent again after the next start.
     if (this.#phase === 'stopped') return;
     const { lane, entry } = attempt;
@@ -491,13 +661,21 @@ class LaneDispatcher implements Dispatcher {
     // What a deletion met on its way is cancelled, whatever became of it.
     const waiting = attempt.deletions === lane.deletions ? next : undefined;
     this.#attempts.delete(deliveryId);
+    lane.partition.busy -= 1;
     lane.recording -= 1;
-    this.#keep(deliveryId, { lane, revision, waiting, shown: attempt.shownRevision >= revision });
+    if (attempt.shownRevision > revision) this.#refreshAfter(attempt);
+    else this.#keep(deliveryId, { lane, revision, waiting, shown: attempt.shownRevision === revision });
     this.#goOn(lane);
   }
 
+  /** Somebody else has written to the delivery while we had it. */
+  #refreshAfter({ lane, entry, deletions, shownRevision }: Attempt): void {
+    if (deletions !== lane.deletions || !isOurs(lane.partition)) return;
+    this.#refresh(streamOf('webhookdelivery', entry.site, entry.deliveryId), entry.deliveryId, shownRevision, lane);
+  }
+
   #goOn(lane: Lane): void {
-    this.#tellIdle();
+    this.#lookAgain();
     this.#attend(lane);
     this.#pump();
   }
@@ -507,20 +685,18 @@ class LaneDispatcher implements Dispatcher {
   /** Takes the attempt back before its request began. */
   #unhand({ lane, entry }: Attempt): void {
     this.#attempts.delete(entry.deliveryId);
+    lane.partition.busy -= 1;
     lane.sending -= 1;
     this.#sending -= 1;
-    this.#tellIdle();
-  }
-
-  #tellIdle(): void {
-    if (this.#attempts.size === this.#setAside) this.#onIdle?.();
+    this.#lookAgain();
   }
 
   /** Takes the attempt back, to be made again. */
   #giveBack(attempt: Attempt): void {
     const { lane, entry, deletions } = attempt;
     this.#unhand(attempt);
-    if (deletions === lane.deletions) this.#offer(lane, entry);
+    if (attempt.shownRevision > entry.revision) this.#refreshAfter(attempt);
+    else if (deletions === lane.deletions) this.#offer(lane, entry);
     this.#attend(lane);
   }
 
@@ -566,10 +742,11 @@ class LaneDispatcher implements Dispatcher {
 
   /** An error of ours must not become a storm of requests: the attempt keeps its subscription's slot, but nobody else's, for some minutes. */
   #putAside(attempt: Attempt): void {
-    this.#setAside += 1;
+    const { partition } = attempt.lane;
+    partition.busy -= 1;
     this.#sending -= 1;
     const again = (): void => {
-      this.#setAside -= 1;
+      partition.busy += 1;
       this.#sending += 1;
       this.#giveBack(attempt);
       this.#pump();
@@ -578,6 +755,8 @@ class LaneDispatcher implements Dispatcher {
     void sleep(this.#parts.clock, brokenPauseMs, this.#ending.signal).then(again, () => undefined);
   }
 }
+
+const isLive = (state: SubscriptionView['state']): state is LiveSubscription => state.status !== 'DELETED' && state.status !== 'NONE';
 
 /** The message may describe what we stand in: the name is enough for an alarm. */
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');

@@ -1,4 +1,5 @@
 export { createDispatcher, defaultLimits } from './dispatcher.ts';
+export { partitionOf, partitions } from './partitions.ts';
 export type {
   Alarm,
   AlarmName,

@@ -1,10 +1,40 @@
+import { setMaxListeners } from 'node:events';
 import { comparePositions, type Site, siteKey } from '#kernel';
 import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { Window } from './window.ts';
 
+/** What one process knows of one partition: nothing is sent in it unless it is taken. */
+export interface Partition {
+  readonly number: number;
+  /** `taking`: who is due is not known yet. */
+  phase: 'away' | 'taking' | 'taken';
+  /** Counts takings and leavings: what began before the last one does not go on. */
+  turn: number;
+  /** Settles when the last taking has. */
+  taking: Promise<void>;
+  readonly lanes: Set<Lane>;
+  /** Requests being prepared or under way, or their outcomes being recorded; not those set aside after an error of ours. */
+  busy: number;
+  /** Ends the requests under way to ORDERED subscriptions. */
+  losing: AbortController;
+}
+
+/** Whether it is for us to send there, now or as soon as it is known what. */
+export const isOurs = ({ phase }: Partition): boolean => phase !== 'away';
+
+export const newPartition = (number: number): Partition => ({ number, phase: 'away', turn: 0, taking: Promise.resolve(), lanes: new Set(), busy: 0, losing: newLosing() });
+
+export function newLosing(): AbortController {
+  const losing = new AbortController();
+  // Every request of an ORDERED subscription that is under way listens to it.
+  setMaxListeners(0, losing.signal);
+  return losing;
+}
+
 /** What one process knows of one subscription's deliveries. */
 export interface Lane {
+  readonly partition: Partition;
   readonly site: Site;
   readonly subscriptionId: string;
   /** First attempts and replays, in log order. */
@@ -18,6 +48,8 @@ export interface Lane {
   readonly keys: SigningKeys;
   /** Undefined until it is needed, and again when the subscription has changed. */
   view: SubscriptionView | undefined;
+  /** When the reading of the view began, on the monotonic clock. */
+  viewSinceMs: number;
   /** Counts changes of the subscription: what was read before the last one is not used. */
   changes: number;
   loading: Promise<void> | undefined;
@@ -30,6 +62,10 @@ export interface Lane {
   /** Requests being prepared or under way, and those set aside after an error of ours; requests whose outcome is being recorded. */
   sending: number;
   recording: number;
+  /** Views and pages being read for it. */
+  reading: number;
+  /** Deliveries that somebody else wrote to, whose streams are being read. */
+  refreshing: number;
   /** Deliveries whose recorded state the read model has not shown yet. */
   readonly unshown: Set<string>;
   /** Deliveries whose newer state the read model has shown while a page was read, which may still hold the older one. */
@@ -38,7 +74,8 @@ export interface Lane {
 
 export const laneKey = (site: Site, subscriptionId: string): string => `${siteKey(site)}.${subscriptionId}`;
 
-export const newLane = (site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
+export const newLane = (partition: Partition, site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
+  partition,
   site,
   subscriptionId,
   fresh,
@@ -47,6 +84,7 @@ export const newLane = (site: Site, subscriptionId: string, fresh: Window, retri
   retryIsNext: false,
   keys,
   view: undefined,
+  viewSinceMs: 0,
   changes: 0,
   loading: undefined,
   asleep: false,
@@ -54,18 +92,27 @@ export const newLane = (site: Site, subscriptionId: string, fresh: Window, retri
   blockedUntilMs: 0,
   sending: 0,
   recording: 0,
+  reading: 0,
+  refreshing: 0,
   unshown: new Set(),
   shownMeanwhile: [],
 });
 
 export const windowOf = (lane: Lane, status: OpenStatus): Window => (status === 'PENDING' ? lane.fresh : lane.retries);
 
+/** Nothing that has begun will come back to it, and the read model knows all that it knows. */
+export const isQuiet = ({ sending, recording, reading, refreshing, unshown }: Lane): boolean => sending + recording + reading + refreshing + unshown.size === 0;
+
 /** Nothing would be lost by forgetting it. */
-export const isIdle = (lane: Lane): boolean =>
-  lane.fresh.isDone && lane.retries.isDone && lane.sending + lane.recording + lane.unshown.size === 0 && lane.loading === undefined;
+export const isIdle = (lane: Lane): boolean => lane.fresh.isDone && lane.retries.isDone && isQuiet(lane);
 
 /** Whether a page of the read model is on its way, which may be older than what is known by then. */
 export const isReading = (lane: Lane): boolean => lane.fresh.isReading || lane.retries.isReading;
+
+export function removeWaiting(lane: Lane, deliveryId: string): void {
+  lane.fresh.remove(deliveryId);
+  lane.retries.remove(deliveryId);
+}
 
 /** Keeps nothing that waits: the read model knows what is open. */
 export function forgetWaiting(lane: Lane): void {
@@ -84,10 +131,10 @@ export function setOrdered(lane: Lane, ordered: boolean): void {
   lane.retries.setOrder(ordered ? 'log' : 'due');
 }
 
-/** Whether the lane may send now, its first delivery aside. ORDERED waits until the one before is durably recorded. */
+/** Whether the lane may send now, its first delivery aside. ORDERED waits until the one before is durably recorded, and it is known what became of it. */
 export function hasRoom(lane: Lane, nowMs: number, perSubscription: number): boolean {
   if (lane.asleep || lane.view === undefined || lane.blockedUntilMs > nowMs) return false;
-  return lane.ordered ? lane.sending + lane.recording === 0 : lane.sending < perSubscription;
+  return lane.ordered ? lane.sending + lane.recording + lane.refreshing === 0 : lane.sending < perSubscription;
 }
 
 /** The window whose head is to be sent next, or when there will be one; never, when that depends on something else. */
@@ -117,6 +164,9 @@ export interface Attempt {
   readonly entry: OpenDelivery;
   /** The lane's `deletions` when it was taken. */
   readonly deletions: number;
+  /** The partition's `turn` and the lane's `ordered` when it was taken. */
+  readonly turn: number;
+  readonly ordered: boolean;
   /** The read model has shown an event of its stream up to this revision meanwhile. */
   shownRevision: number;
 }

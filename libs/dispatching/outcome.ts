@@ -20,6 +20,7 @@ export function finishedOf(ended: Ended): Finished {
   const { entry, event, sent, subscriptionRevision, secretVersionIds, nowMs } = ended;
   const transcript = JSON.stringify(transcriptOf(ended));
   const outcome: AttemptOutcome = {
+    subscriptionId: entry.subscriptionId,
     attempt: entry.attempts + 1,
     startedAt: sent.startedAt,
     durationMs: sent.durationMs,

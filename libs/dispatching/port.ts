@@ -136,6 +136,8 @@ export interface DispatcherLimits {
   readonly transcriptWaitMs: number;
   /** One deadline for a request as a whole. */
   readonly timeoutMs: number;
+  /** A subscription is read again before a request when its last reading began longer ago than this: another process may have paused it. */
+  readonly viewTrustMs: number;
 }
 
 export interface DispatcherParts {
@@ -148,6 +150,10 @@ export interface DispatcherParts {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly schedule?: RetrySchedule;
+  /** Whether a partition that was taken is this process's right now, asked right before each request; by default always. While it is not, nothing starts there. */
+  readonly held?: (partition: number) => boolean;
+  /** Which `transcript-<yyyymmdd>.<n>` is written to now, best one that no other process writes to; by default 0. Asked for every batch. */
+  readonly transcriptPartition?: () => number;
   readonly limits?: Partial<DispatcherLimits>;
   readonly onAlarm: (alarm: Alarm) => void;
   readonly onAttempt?: (line: AttemptLine) => void;
@@ -165,14 +171,25 @@ export interface DispatcherStats {
 }
 
 export interface Dispatcher {
-  /** Begins to send; resolves when it knows who is due. The read model must have caught up with the log first: what it does not know as sent is sent again. */
-  start(): Promise<void>;
+  /**
+   * Begins to send to the subscriptions of these partitions (0 to 63); resolves when it knows who is due. The read model must have caught up
+   * with the log since nobody else sends there: what it does not know as sent is sent again. What is taken already stays as it is; what
+   * is released or lost meanwhile is not taken in the end, nor is anything once `stop` was called. Rejects when the read model does; then none of them is taken.
+   */
+  take(partitions: readonly number[]): Promise<void>;
+  /** Starts nothing more there, and resolves when the requests under way have ended and are recorded, or the dispatcher was stopped: another process may then take it. */
+  release(partitions: readonly number[]): Promise<void>;
+  /**
+   * Another process may send there from now on. Starts nothing more there; requests under way to ORDERED subscriptions are aborted, and recorded as
+   * attempts that failed (`aborted`); others finish. Resolves when all is recorded, or the dispatcher was stopped.
+   */
+  lose(partitions: readonly number[]): Promise<void>;
   /**
    * Starts nothing more, and resolves when the requests under way have ended and are recorded, at the latest after
    * `graceMs`: what is not by then is aborted, recorded nowhere and sent again after the next start.
    */
   stop(options: { readonly graceMs: number }): Promise<void>;
-  /** To be told every batch right after the read model has committed it, in order. What was committed before `start` is ignored. */
+  /** To be told every batch right after the read model has committed it, in order. What concerns partitions that are not taken is passed over. */
   onCommitted(batch: Committed): void;
   /** When it resolves, no attempt starts on anything older than the subscription's stream as it is now: after an acknowledged Pause or Delete, none at all. Requests under way finish. */
   pauseSeen(site: Site, subscriptionId: string): Promise<void>;

@@ -105,9 +105,10 @@ export class OutcomeRecorder {
 export const fold = (history: readonly RecordedEvent[]): DeliveryState =>
   history.filter((event) => !isLedgerEvent(event)).reduce<DeliveryState>((state, event) => evolveDelivery(state, stored<DeliveryEvent>(event)), initialDelivery);
 
-function duplicate(outcome: AttemptOutcome, attempt: number): DeliveryEvent {
+function duplicate({ subscriptionId, ...outcome }: AttemptOutcome, attempt: number): DeliveryEvent {
   const { startedAt, durationMs, status, error, subscriptionRevision, secretVersionIds, transcriptSha256 } = outcome;
-  return { type: 'WebhookDeliveryDuplicateAttempted', data: { attempt, startedAt, durationMs, status, error, subscriptionRevision, secretVersionIds, transcriptSha256 } };
+  const whose = subscriptionId === undefined ? {} : { subscriptionId };
+  return { type: 'WebhookDeliveryDuplicateAttempted', data: { ...whose, attempt, startedAt, durationMs, status, error, subscriptionRevision, secretVersionIds, transcriptSha256 } };
 }
 
 const newEvent = (id: string, event: DeliveryEvent, metadata: Metadata): NewEvent => ({ id, type: event.type, data: JSON.stringify(event.data), metadata });

@@ -9,7 +9,7 @@ it('transcripts of two processes that dispatch at the same time stand in the day
   const clock = simulatedClock();
   const [one, two] = [1, 2].map((seed) => {
     const patience = { clock, signal: new AbortController().signal, onTrouble: () => undefined };
-    return new TranscriptLog({ store: createMemoryEventStore(log), clock, ids: seededIds(seed), waitMs: 2, patience });
+    return new TranscriptLog({ store: createMemoryEventStore(log), clock, ids: seededIds(seed), waitMs: 2, partition: () => 0, patience });
   });
   const written: Promise<void>[] = [];
   for (let n = 0; n < 20; n += 1) {

@@ -17,12 +17,14 @@ export interface TranscriptLogParts {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly waitMs: number;
+  /** Asked for every batch. */
+  readonly partition: () => number;
   readonly patience: Patience;
 }
 
 /**
- * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.0`: the day is that of the writing.
- * Where the stream ends is learnt from the conflict of the first append to it, without reading it.
+ * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.<partition>`: day and partition are those of
+ * the writing. Another process may write there too. Where the stream ends is learnt from the conflict of the first append to it, without reading it.
  */
 export class TranscriptLog {
   readonly #parts: TranscriptLogParts;
@@ -87,12 +89,12 @@ export class TranscriptLog {
   }
 
   async #append(data: string): Promise<void> {
-    const { store, clock, ids, patience } = this.#parts;
+    const { store, clock, ids, partition, patience } = this.#parts;
     const recordedat = formatInstant(clock.now());
     const metadata = { recordedat, schemaversion: '1', actortype: 'SYSTEM', actorid: 'dispatcher' };
     const event: NewEvent = { id: ids.uuid(), type: 'WebhookTranscriptsRecorded', data, metadata };
+    this.#turnTo(`transcript-${recordedat.slice(0, 10).replaceAll('-', '')}.${partition()}`);
     for (;;) {
-      this.#turnTo(`transcript-${recordedat.slice(0, 10).replaceAll('-', '')}`);
       const [stream, expected] = [this.#stream, this.#revision];
       try {
         const { revision }: AppendResult = await patiently(() => store.append(stream, expected, [event]), patience);
@@ -105,8 +107,7 @@ export class TranscriptLog {
     }
   }
 
-  #turnTo(day: string): void {
-    const stream = `${day}.0`;
+  #turnTo(stream: string): void {
     if (stream === this.#stream) return;
     this.#stream = stream;
     this.#revision = 'NO_STREAM';

@@ -2,6 +2,8 @@ import type { Clock } from '#kernel';
 
 /** An operator who sets the clock is noticed within this time. */
 const longestSleepMs = 60_000;
+/** So many that are skipped when they come may stand in the heap beside as many as are waited for. */
+const skippedAtMost = 64;
 
 /** Wakes items at their times, the earliest first, with one timer for all. An item set twice is woken at the earlier time. */
 export class WakeUps<T> {
@@ -23,6 +25,14 @@ export class WakeUps<T> {
     this.#times.set(item, atMs);
     this.#push({ atMs, item });
     this.#arm();
+  }
+
+  /** It is not woken any more, and nothing holds on to it for long. */
+  forget(item: T): void {
+    this.#times.delete(item);
+    if (this.#heap.length <= 2 * this.#times.size + skippedAtMost) return;
+    const kept = this.#heap.filter(({ item: one, atMs }) => this.#times.get(one) === atMs);
+    this.#heap.splice(0, Infinity, ...kept.sort((a, b) => a.atMs - b.atMs));
   }
 
   stop(): void {

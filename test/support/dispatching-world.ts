@@ -1,5 +1,5 @@
 import { type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery, type TranscriptsRecorded } from '#deliveries';
-import { type Alarm, type AttemptLine, createDispatcher, type Dispatcher, type DispatcherLimits, type DueFeed, type FedDelivery, type OpenQuestion, type SendRequest, type SentRequest } from '#dispatching';
+import { type Alarm, type AttemptLine, createDispatcher, type Dispatcher, type DispatcherLimits, type DueFeed, type FedDelivery, type OpenQuestion, partitions, type SendRequest, type SentRequest } from '#dispatching';
 import { type AppendResult, type EventStore, type ExpectedRevision } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { comparePositions, deliveryId, type DomainEvent, eventStream, formatInstant, isLedgerEvent, type NewEvent, parseStream, type Position, type RecordedEvent, Secret, type Site, startOfLog, stored, streamOf } from '#kernel';
@@ -212,7 +212,7 @@ export class DispatchingWorld {
       onAttempt: (line) => this.lines.push(line),
     });
     this.dispatcher = dispatcher;
-    await dispatcher.start();
+    await dispatcher.take(partitions);
     await this.settle();
     return dispatcher;
   }
