@@ -44,11 +44,15 @@ function versionOf(packageFile: string | undefined): string {
   return version;
 }
 
-/** The second signal, and a stop that takes too long, end the process at once: what was acknowledged is on disk. */
-function stopOnSignals(server: Server, log: Log): void {
+/**
+ * The second signal, and a stop that takes too long, end the process at once: what was acknowledged is on disk. So does a signal
+ * before there is a server to stop: without a listener it would not reach the first process of a container.
+ */
+function stopOnSignals(log: Log): { readonly server: (started: Server) => void } {
+  let server: Server | undefined;
   let stopping = false;
   const stop = (signal: string): void => {
-    if (stopping) process.exit(failure);
+    if (stopping || server === undefined) process.exit(failure);
     stopping = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => process.exit(failure), stopWithinMs).unref();
@@ -61,6 +65,11 @@ function stopOnSignals(server: Server, log: Log): void {
     );
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  return {
+    server: (started) => {
+      server = started;
+    },
+  };
 }
 
 const config = readConfig();
@@ -72,12 +81,13 @@ const die = (error: unknown): never => {
 };
 process.on('uncaughtException', die);
 process.on('unhandledRejection', die);
+const onSignal = stopOnSignals(log);
 
 // No timer of the server keeps the process alive, and while it waits for the event store nothing else does.
 const awake = setInterval(() => undefined, stopWithinMs);
 const version = versionOf(findPackageJSON('.', import.meta.url));
 const server = await createServer({ config, clock: systemClock, ids: systemIds, log, version, processMetrics: true, onFatal: die }).catch((error: unknown) => explain(error, log));
 clearInterval(awake);
-stopOnSignals(server, log);
+onSignal.server(server);
 process.stdout.write(welcome({ url: server.url, rootKeyFile: server.rootKeyFile, version, config }));
 log.info({ url: server.url, roles: config.roles, version }, 'listening');
