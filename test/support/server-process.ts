@@ -15,6 +15,8 @@ export interface ServerProcess {
   kill(): Promise<void>;
   /** Asks it to end, and waits until it has. */
   stop(): Promise<void>;
+  /** Resolves when it has ended, whoever ended it. */
+  readonly ended: Promise<void>;
 }
 
 export interface ServerOptions {
@@ -41,7 +43,7 @@ export async function startServer({ dataDir, environment = {}, nodeArguments = [
     env: { PATH: process.env['PATH'], KF_DATA_DIR: dataDir, KF_PORT: '0', KF_ALLOW_TARGETS: 'loopback', ...environment },
   });
   closeSync(output);
-  const ended = once(child, 'exit');
+  const ended = once(child, 'exit').then(() => undefined);
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     child.kill(signal);
     await ended;
@@ -49,7 +51,7 @@ export async function startServer({ dataDir, environment = {}, nodeArguments = [
   const log = (): string => readFileSync(logFile).subarray(said).toString();
   try {
     const url = await untilReady(child, log, until === 'ready' ? isReady : isListening);
-    return { url, pid: child.pid ?? 0, rootKey: rootKeyOf(dataDir, environment), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+    return { url, pid: child.pid ?? 0, rootKey: rootKeyOf(dataDir, environment), kill: () => end('SIGKILL'), stop: () => end('SIGTERM'), ended };
   } catch (error) {
     await end('SIGKILL');
     throw error;

@@ -1,8 +1,6 @@
-import type { Principal, Site } from '#kernel';
+import type { Site } from '#kernel';
 
 export const site: Site = { tenant: 'kill', environment: 'production' };
-export const approver: Principal = { type: 'USER', id: 'approver' };
-export const operator: Principal = { type: 'SERVICE', id: 'operator' };
 
 /** Always active: every event that is acknowledged must reach each of them. */
 export const steady: readonly string[] = Array.from({ length: 14 }, (_, index) => `steady-${index}`);

@@ -1,9 +1,9 @@
-import { comparePositions, type LedgerEvent, parseStream, type Receipt, type RecordedEvent, stored } from '#kernel';
+import { comparePositions, type LedgerEvent, parseStream, placeOf, type Receipt, type RecordedEvent, stored } from '#kernel';
 import { eventPublished, readPublishedEvent } from '#publishing';
 import type { SecretVault } from '#secret-vault';
 import type { SubscriptionEvent } from '#subscriptions';
-import { site, steady, toggled } from './installation.ts';
-import { type Acknowledged, shownSecret } from './workload.ts';
+import { steady, toggled } from './installation.ts';
+import { type Acknowledged, shownSecret } from './governed.ts';
 
 // What must be true of a log and of what clients were answered, whenever the server was killed. Each sentence that is
 // answered is a broken promise.
@@ -79,7 +79,7 @@ export async function secretsAreKept(events: readonly RecordedEvent[], acknowled
       const event = naming.get(commandId);
       if (event === undefined) return 'is named by no event';
       const { data } = stored<Extract<SubscriptionEvent, { type: 'WebhookSubscriptionCreated' | 'WebhookSubscriptionSecretRotated' }>>(event);
-      const key = await vault.open({ site, subscriptionId, incarnation: incarnations.get(event.stream) ?? '' }, { versionId: data.secret.versionId, kind: 'managed' });
+      const key = await vault.open({ site: placeOf(event.stream).site, subscriptionId, incarnation: incarnations.get(event.stream) ?? '' }, { versionId: data.secret.versionId, kind: 'managed' });
       return Buffer.from(key.reveal()).toString('base64') === secret.slice('whsec_'.length) ? null : 'is not the one in the vault';
     }),
   );

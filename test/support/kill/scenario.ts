@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Random, randomOf } from '../../simulation/random.ts';
 import { type Received, type ReceiverProcess, startReceiverProcess } from '../receiver.ts';
 import { type ServerProcess, startServer } from '../server-process.ts';
-import { approver, site, steady, toggled } from './installation.ts';
+import { createKeys, type Keys } from './governed.ts';
+import { site, steady, toggled } from './installation.ts';
 import { TenaciousClient } from './tenacious-client.ts';
-import { type Keys, Workload } from './workload.ts';
+import { Workload } from './workload.ts';
 
 /** How many requests, and how many deliveries, must be under way when the server is killed. */
 export const underWayAtLeast = 100;
@@ -100,11 +100,9 @@ export class KillScenario {
   }
 
   async #keys(root: string): Promise<Keys> {
-    const scopes = [`site:${site.tenant}:read`, `site:${site.tenant}:approve`];
-    const body = { tenant: site.tenant, actor: { type: 'USER', id: 'root' }, payload: { name: 'approver', scopes, actor: approver } };
-    const answer = (await this.#client.post({ path: '/api/commands/CreateApiKey', body, apiKey: root, idempotencyKey: randomUUID() })) as { position: string; result: { secret: string } };
-    await this.#client.text(`/api/keys?waitFor=${answer.position}`, root);
-    return { root, approver: answer.result.secret };
+    const keys = await createKeys(this.#client, root, site);
+    await this.#client.text(`/api/keys?waitFor=${keys.position}`, root);
+    return keys;
   }
 
   #tell(): void {

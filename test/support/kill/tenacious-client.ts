@@ -89,7 +89,8 @@ export class TenaciousClient {
   }
 }
 
-const isPassing = (body: unknown): boolean => {
+/** Whether the same request may be answered otherwise when it is sent again. */
+export const isPassing = (body: unknown): boolean => {
   const { type = '' } = body as { type?: string };
   return passing.has(type.slice(type.lastIndexOf('/') + 1));
 };
