@@ -104,7 +104,7 @@ describe('kf key list and revoke', () => {
   });
 });
 
-describe('kf whoami and status', () => {
+describe('kf whoami', () => {
   it('whoami shows the actor and its scopes', async () => {
     const who = { body: { keyId: 'key_1', actor: { type: 'USER', id: 'usr_sam' }, scopes: ['site:tnt_demo:write'] } };
     api.answers('GET /api/whoami', who, who);
@@ -114,19 +114,8 @@ describe('kf whoami and status', () => {
     expect((await kf(['whoami', '--quiet'], { server: api.url })).out).toBe('USER:usr_sam\n');
   });
 
-  it('status shows facts, and the read models below them', async () => {
-    const body = { status: 'READY', version: '0.1.0', roles: ['api', 'sagas'], startedAt: '2026-11-02T09:00:00Z', position: '42', openDeliveries: null, projections: [{ name: 'keys', state: 'RUNNING', position: '42', behindMs: 0, poison: null }] };
-    api.answers('GET /api/status', { body }, { body });
-    const { out } = await kf(['status'], { server: api.url, tty: table });
-    expect(out).toMatch(/^Roles +api, sagas$/m);
-    expect(out).toMatch(/^Started at +2026-11-02 10:00:00 \+01:00$/m);
-    expect(out).toMatch(/^Open deliveries +-$/m);
-    expect(out).toMatch(/^keys +RUNNING +42 +0 ms +-$/m);
-    expect((await kf(['status', '--quiet'], { server: api.url })).out).toBe('READY\n');
-  });
-
   it('takes no arguments', async () => {
-    expect((await kf(['status', 'now'], { server: api.url })).code).toBe(2);
+    expect((await kf(['whoami', 'now'], { server: api.url })).code).toBe(2);
     expect(api.requests).toHaveLength(0);
   });
 });

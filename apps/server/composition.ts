@@ -11,7 +11,7 @@ import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
-import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaAlarm, type SagaRunner } from '#sagas';
+import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaAlarm, type SagaRunner, type SagaStatus } from '#sagas';
 import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
@@ -20,8 +20,8 @@ import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
 import { LogBackups, noBackups } from './operations/log-backups.ts';
-import type { Backups, Commands, Publishing, Refusals, ServerFacts } from './parts.ts';
-import { claimedRole, ownRole, type Role, type Work } from './roles.ts';
+import type { Backups, Commands, Publishing, Refusals, ServerFacts, Sharing } from './parts.ts';
+import { claimedRole, ownRole, processName, type Role, type Work } from './roles.ts';
 import { createProbing } from './webhooks/probing.ts';
 
 /**
@@ -244,6 +244,8 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Disp
 
 interface Dispatching extends Work {
   dispatcher(): Dispatcher | undefined;
+  /** To which it sends now. */
+  partitions(): readonly number[];
   /** What is under way when it ends may end, and its outcome be recorded, however long the store is away, but from now on for 15 s at most. */
   hurry(): void;
 }
@@ -273,6 +275,7 @@ function dispatchingOf(parts: Parts): Dispatching {
   return {
     dispatcher: () => dispatcher,
     hurry: () => hurry.resolve(),
+    partitions: () => (state === 'running' ? partitions : []),
     troubles: () => (state === 'running' ? [] : [`the dispatcher is ${state}`]),
     begin: () => {
       const begun = dispatcherOf(parts);
@@ -296,6 +299,8 @@ function dispatchingOf(parts: Parts): Dispatching {
 
 interface Reacting extends Work {
   fanOut(): ReturnType<FanOut['status']> | undefined;
+  /** Those that are under way, the fan-out and recoveries among them. */
+  sagas(): readonly SagaStatus[];
 }
 
 function reactingOf(parts: Parts, world: World, pipeline: CommandPipeline): Reacting {
@@ -311,6 +316,7 @@ function reactingOf(parts: Parts, world: World, pipeline: CommandPipeline): Reac
       };
     },
     fanOut: () => followers?.[1].status(),
+    sagas: () => (followers ?? []).flatMap((follower) => follower.status()).filter(({ state }) => state === 'RUNNING'),
     troubles: () => {
       const statuses = (followers ?? []).flatMap((follower) => follower.status());
       return statuses.filter(({ state }) => state === 'STOPPED').map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`);
@@ -325,6 +331,7 @@ interface Roles {
   /** What is not as it should be, in words. */
   troubles(): readonly string[];
   fanOut(): ReturnType<FanOut['status']> | undefined;
+  doing: Sharing['doing'];
 }
 
 function rolesOf(parts: Parts, dispatching: Dispatching, reacting: Reacting): Roles {
@@ -332,7 +339,8 @@ function rolesOf(parts: Parts, dispatching: Dispatching, reacting: Reacting): Ro
   const { config } = outside;
   const roleOf = (name: ServerRole, work: Work): Role => (config.eventStore === 'sqlite' ? ownRole(work) : claimedRole({ ...outside, store }, name, work));
   const works: Partial<Record<ServerRole, Work>> = { sagas: reacting, dispatcher: dispatching };
-  const keeping = config.roles.flatMap((name) => (works[name] === undefined ? [] : [roleOf(name, works[name])]));
+  const named = config.roles.map((name) => ({ name, role: works[name] === undefined ? undefined : roleOf(name, works[name]) }));
+  const keeping = named.flatMap(({ role }) => role ?? []);
   return {
     start: () => {
       for (const role of keeping) role.start();
@@ -343,6 +351,11 @@ function rolesOf(parts: Parts, dispatching: Dispatching, reacting: Reacting): Ro
     },
     fanOut: () => reacting.fanOut(),
     troubles: () => keeping.flatMap((role) => role.troubles()),
+    doing: () => ({
+      roles: named.map(({ name, role }) => ({ role: name, ...(role?.report() ?? { state: 'HELD', why: null }) })),
+      sagas: reacting.sagas().map(({ name, position, behindMs }) => ({ name, position, behindMs })),
+      partitions: dispatching.partitions(),
+    }),
   };
 }
 
@@ -396,10 +409,22 @@ const publishingOf = (world: World, metrics: Metrics): Publishing => ({
   },
 });
 
-const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, roles: Roles): ServerFacts & { stopping: boolean } => ({
-  version,
-  startedAtMs: clock.now(),
-  roles: config.roles,
+function sharingOf({ config, ids }: Outside, roles: Roles): Sharing {
+  const isShared = config.eventStore !== 'sqlite';
+  return {
+    by: isShared ? 'log' : 'none',
+    own: { id: ids.uuid(), process: processName },
+    all: { sagas: ['fan-out', 'recoveries', ...sagasOf(config).map(({ name }) => name)], partitions },
+    doing: () => roles.doing(),
+    others: () => [],
+    unheard: () => (isShared ? 'processes that share a log hear of each other only through Redis' : null),
+  };
+}
+
+const factsOf = (outside: Outside, readModels: ReadModels, roles: Roles): ServerFacts & { stopping: boolean } => ({
+  version: outside.version,
+  startedAtMs: outside.clock.now(),
+  roles: outside.config.roles,
   stopping: false,
   troubles: () => roles.troubles(),
   openDeliveries: async () => {
@@ -407,6 +432,7 @@ const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, ro
     return pending + scheduled;
   },
   fanOut: () => roles.fanOut(),
+  sharing: sharingOf(outside, roles),
 });
 
 function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals' | 'backups'> {

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { ApprovalPolicy, GateableCommand } from '#approvals';
 import type { RefusedRequest } from '#audit';
 import type { CommandAnswer, CommandRequest, DryRunAnswer, EventToPublish, Published, Publisher } from '#command-pipeline';
+import type { HeardReport, ProcessReport } from '#coordination/processes';
 import type { EventStore } from '#event-store';
 import type { Position, Principal, Refusal, Secret, Site } from '#kernel';
 import type { ApprovalItem, DeliveryView, Page, ReadModels, RecoveryView, RefusalItem, RefusalList } from '#read-models';
@@ -137,6 +138,22 @@ export abstract class CurrentState {
   abstract wireBody(eventStream: string): Promise<string | null>;
 }
 
+/** How the work is divided among processes, and this one's part of it. */
+export interface Sharing {
+  /** `none`: there is no other process. `log`: by claims of roles in the log. `redis`: by leases in Redis. */
+  readonly by: 'none' | 'log' | 'redis';
+  /** Which process this is. */
+  readonly own: Pick<ProcessReport, 'id' | 'process'>;
+  /** All that is divided. */
+  readonly all: { readonly sagas: readonly string[]; readonly partitions: readonly number[] };
+  /** What this process does now. */
+  doing(): Pick<ProcessReport, 'roles' | 'sagas' | 'partitions'>;
+  /** The other processes, as they were last heard of. */
+  others(): readonly HeardReport[];
+  /** Why other processes may be at work of which nothing is heard; null when there are none. */
+  unheard(): string | null;
+}
+
 /** What this process is. */
 export abstract class ServerFacts {
   abstract readonly version: string;
@@ -150,4 +167,5 @@ export abstract class ServerFacts {
   abstract openDeliveries(): Promise<number>;
   /** How far deliveries are scheduled, and which events could not be read; undefined where this process does not schedule them. */
   abstract fanOut(): Pick<SagaStatus, 'position' | 'parked'> | undefined;
+  abstract readonly sharing: Sharing;
 }

@@ -52,6 +52,7 @@ describe('a role', () => {
     const work = new Noted();
     const role = ownRole(work);
     expect(role.troubles()).toEqual(['a saga has stopped']);
+    expect(role.report()).toEqual({ state: 'HELD', why: 'a saga has stopped' });
     role.start();
     await role.stop();
     expect(work.notes).toEqual(['begun', 'ended']);
@@ -65,6 +66,8 @@ describe('a role', () => {
     await clock.advance(1_000);
     expect([one.notes, two.notes]).toEqual([['begun'], []]);
     expect(first.troubles()).toEqual(['a saga has stopped']);
+    expect(first.report()).toEqual({ state: 'HELD', why: 'a saga has stopped' });
+    expect(second.report()).toEqual({ state: 'WAITING', why: expect.stringMatching(/^another process, .+ \(process \d+\), does it on this log/) });
     expect(second.troubles()).toEqual([expect.stringMatching(/^this process does not do the work of the role sagas: another process, .+ \(process \d+\), does it on this log/)]);
   });
 

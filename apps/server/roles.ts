@@ -1,8 +1,12 @@
 import { hostname } from 'node:os';
 import { createRoleClaim } from '#coordination';
+import type { RoleReport } from '#coordination/processes';
 import type { EventStore } from '#event-store';
 import type { Clock, Ids } from '#kernel';
 import type { Log } from '#telemetry';
+
+/** Which process this is, in words for people who look for it. */
+export const processName = `${hostname()} (process ${process.pid})`;
 
 /** The work of a role, which may begin again after it has ended. */
 export interface Work {
@@ -20,7 +24,14 @@ export interface Role {
   start(): void;
   stop(): Promise<void>;
   troubles(): readonly string[];
+  /** How it stands with it here, for whoever looks at all processes. */
+  report(): Standing;
 }
+
+type Standing = Pick<RoleReport, 'state' | 'why'>;
+
+/** Of a role whose work is this process's. */
+const held = (troubles: readonly string[]): Standing => ({ state: 'HELD', why: troubles.length === 0 ? null : troubles.join('; ') });
 
 export interface RoleParts {
   readonly store: EventStore;
@@ -39,6 +50,7 @@ export function ownRole(work: Work): Role {
     },
     stop: () => end(),
     troubles: () => work.troubles(),
+    report: () => held(work.troubles()),
   };
 }
 
@@ -49,7 +61,7 @@ export function claimedRole({ store, clock, ids, log, onFatal }: RoleParts, role
     clock,
     ids,
     role,
-    process: `${hostname()} (process ${process.pid})`,
+    process: processName,
     begin: () => {
       log.info({ role }, 'the role is this process’s');
       return work.begin(() => claim.restart());
@@ -63,6 +75,11 @@ export function claimedRole({ store, clock, ids, log, onFatal }: RoleParts, role
     troubles: () => {
       const { why } = claim.status();
       return why === null ? work.troubles() : [`this process does not do the work of the role ${role}: ${why}`];
+    },
+    report: () => {
+      const { state, why } = claim.status();
+      if (why === null) return held(work.troubles());
+      return { state: state === 'SUSPENDED' ? 'SUSPENDED' : 'WAITING', why };
     },
   };
 }

@@ -3,6 +3,7 @@ import { eventId, eventType, flag, headers, instant, type JsonSchema, json, json
 import { gateableCommands } from './commands.ts';
 import { PrincipalDto } from './principals.ts';
 import { ProblemDto, UnmetDto } from './problem-answers.ts';
+import { CoordinationDto, ProcessDto, UnownedDto } from './processes.ts';
 
 const words = string('text', {}, () => true);
 const dlv = { example: 'dlv_01jd4x8qk6m0v7h2w9y3z5a1bc' };
@@ -373,19 +374,29 @@ export class ProjectionDto {
 }
 
 export class StatusDto {
-  @Field(oneOf('READY', 'NOT_READY'))
+  @Field(oneOf('READY', 'NOT_READY'), { description: 'Of the process that answers, as the members up to `roles`.' })
   readonly status!: string;
+  @Fields(words, { description: 'What stands against its being ready, in words; empty when it is.', example: [] })
+  readonly because!: readonly string[];
   @Field(words)
   readonly version!: string;
   @Field(instant)
   readonly startedAt!: string;
-  @Fields(words)
+  @Fields(words, { example: ['api', 'sagas', 'dispatcher'] })
   readonly roles!: readonly string[];
   @Field(position, { nullable: true, description: 'The head of the log; null when the store does not answer.' })
   readonly position!: string | null;
+  @Field(position, { nullable: true, description: 'Deliveries of what was published up to here are scheduled; null when no process is known to schedule them.' })
+  readonly scheduledUpTo!: string | null;
   @Field(whole(0), { nullable: true, description: 'Deliveries of all sites that are neither delivered nor dead-lettered; null for keys without the scope `admin`.' })
   readonly openDeliveries!: number | null;
-  @NestedList(() => ProjectionDto)
+  @Nested(() => CoordinationDto, { nullable: true, description: 'How the work is divided among processes; null for keys without the scope `admin`.' })
+  readonly coordination!: CoordinationDto | null;
+  @NestedList(() => ProcessDto, { nullable: true, description: 'The process that answers first, then the others as they were last heard of; null for keys without the scope `admin`.' })
+  readonly processes!: readonly ProcessDto[] | null;
+  @Nested(() => UnownedDto, { nullable: true, description: 'Work that none of the processes does; null for keys without the scope `admin`, and while not all of the processes are known.' })
+  readonly unowned!: UnownedDto | null;
+  @NestedList(() => ProjectionDto, { description: 'The read models of the process that answers: every process has its own.' })
   readonly projections!: readonly ProjectionDto[];
 }
 

@@ -54,6 +54,7 @@ export { limits } from './limits.ts';
 export { ActorDto, PrincipalDto } from './principals.ts';
 export { ProbeAnswerDto, ProbePayload } from './probes.ts';
 export { FieldErrorDto, ProblemDto, UnmetDto } from './problem-answers.ts';
+export { CoordinationDto, ProcessDto, ProcessRoleDto, ProcessSagaDto, UnownedDto } from './processes.ts';
 export { type FieldError, isProblemSlug, problems, type ProblemSlug, problemType } from './problems.ts';
 export { RecoveryChangeDto, RecoveryDto, TestAnswerDto } from './recoveries.ts';
 export { recoverableStatuses, RecoverPayload, recoveryStatuses, TestPayload } from './recovery-commands.ts';

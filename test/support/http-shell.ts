@@ -8,6 +8,7 @@ import { createMemoryEventStore } from '#event-store/memory';
 import { createLog, createMetrics } from '#telemetry';
 import { openRootKey } from '../../apps/server/access/root-key.ts';
 import { createHttpApp, type ShellParts } from '../../apps/server/http-server.ts';
+import type { Sharing } from '../../apps/server/parts.ts';
 import { mustKeepContract } from './e2e/contract.ts';
 import { type SimulatedClock, simulatedClock } from './simulated-clock.ts';
 import { seededIds } from './seeded-ids.ts';
@@ -49,6 +50,16 @@ export interface Sent {
   readonly text: string;
   readonly body: Readonly<Record<string, unknown>>;
 }
+
+/** One process that has its log for itself, and only answers. */
+export const alone: Sharing = {
+  by: 'none',
+  own: { id: 'p1', process: 'here (process 1)' },
+  all: { sagas: ['fan-out'], partitions: [0, 1, 2, 3] },
+  doing: () => ({ roles: [{ role: 'api', state: 'HELD', why: null }], sagas: [], partitions: [] }),
+  others: () => [],
+  unheard: () => null,
+};
 
 const running: ProjectionStatus = { name: 'api-keys', state: 'RUNNING', position: '10', behindMs: 0, poison: null };
 
@@ -138,7 +149,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
       recovery: () => Promise.resolve(undefined),
       wireBody: () => Promise.resolve(null),
     },
-    facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0), fanOut: () => undefined },
+    facts: { version, startedAtMs: clock.now(), roles: ['api'], stopping: false, troubles: () => [], openDeliveries: () => Promise.resolve(0), fanOut: () => undefined, sharing: alone },
     ...overrides,
   };
 

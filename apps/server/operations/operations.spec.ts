@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { refuse } from '#kernel';
 import type { ProjectionStatus } from '#read-models';
-import { type Shell, startShell } from '../../../test/support/http-shell.ts';
+import { alone, type Shell, startShell } from '../../../test/support/http-shell.ts';
+import { reportOf } from '../../../test/support/process-board-contract.ts';
+import type { Sharing } from '../parts.ts';
 import { welcome } from '../welcome.ts';
 
 async function withShell(overrides: Parameters<typeof startShell>[0], use: (shell: Shell) => Promise<void>): Promise<void> {
@@ -16,7 +18,9 @@ async function withShell(overrides: Parameters<typeof startShell>[0], use: (shel
 
 const keys: ProjectionStatus = { name: 'api-keys', state: 'RUNNING', position: '10', behindMs: 0, poison: null };
 const poisoned: ProjectionStatus = { ...keys, name: 'events', state: 'STOPPED', poison: { position: '4', eventId: 'e', error: 'hunter2 is no JSON' } };
-const facts = { version: '1', startedAtMs: 0, roles: ['api'], stopping: false, troubles: () => [] as string[], openDeliveries: () => Promise.resolve(3), fanOut: () => undefined };
+const facts = { version: '1', startedAtMs: 0, roles: ['api'], stopping: false, troubles: () => [] as string[], openDeliveries: () => Promise.resolve(3), fanOut: () => undefined, sharing: alone };
+
+const neverAsked = { approval: () => Promise.resolve(undefined), policy: () => Promise.reject(new Error()), command: () => Promise.resolve(undefined), subscription: () => Promise.resolve(undefined), delivery: () => Promise.resolve(undefined), recovery: () => Promise.resolve(undefined), wireBody: () => Promise.resolve(null) };
 
 describe('health', () => {
   const ready = ({ send }: Shell) => send('GET', '/health/ready', { key: null });
@@ -45,8 +49,7 @@ describe('health', () => {
   });
 
   it('is not ready when the store does not answer within 2 s', async () => {
-    const never = { head: () => new Promise<string>(() => undefined), approval: () => Promise.resolve(undefined), policy: () => Promise.reject(new Error()), command: () => Promise.resolve(undefined), subscription: () => Promise.resolve(undefined), delivery: () => Promise.resolve(undefined), recovery: () => Promise.resolve(undefined), wireBody: () => Promise.resolve(null) };
-    await withShell({ current: never }, async (shell) => {
+    await withShell({ current: { ...neverAsked, head: () => new Promise<string>(() => undefined) } }, async (shell) => {
       const asked = ready(shell);
       for (let turn = 0; turn < 20; turn += 1) await shell.clock.advance(200);
       const { status, body } = await asked;
@@ -56,16 +59,65 @@ describe('health', () => {
 });
 
 describe('the status', () => {
-  it('tells every key how the server is doing, and what poisoned a read model and how much is open in all sites to administrators only', async () => {
-    await withShell({ facts }, async (shell) => {
+  const sharing: Sharing = {
+    by: 'redis',
+    own: { id: 'one', process: 'kf-1 (process 7)' },
+    all: { sagas: ['fan-out', 'recoveries', 'operational-events'], partitions: [0, 1, 2, 3, 4, 5] },
+    doing: () => ({ roles: [{ role: 'api', state: 'HELD', why: null }, { role: 'dispatcher', state: 'WAITING', why: 'hunter3 has it' }], sagas: [{ name: 'recoveries', position: '9', behindMs: 20 }], partitions: [0, 2] }),
+    others: () => [{ ...reportOf('two', { sagas: [{ name: 'fan-out', position: '8', behindMs: 0 }], partitions: [3, 5] }), ageMs: 1_200 }],
+    unheard: () => null,
+  };
+  const status = async ({ send }: Shell, key?: string): Promise<Readonly<Record<string, unknown>>> => (await send('GET', '/api/status', key === undefined ? {} : { key })).body;
+
+  it('tells every key how the server is doing and why it is not ready, and what poisoned a read model, how much is open in all sites and which processes there are to administrators only', async () => {
+    await withShell({ facts: { ...facts, sharing } }, async (shell) => {
       const key = shell.key(['site:acme:read']);
       shell.projections = [keys, poisoned];
-      const { status, body, text } = await shell.send('GET', '/api/status', { key });
-      expect(status).toBe(200);
-      expect(body).toMatchObject({ status: 'NOT_READY', version: '1', startedAt: '1970-01-01T00:00:00.000Z', roles: ['api'], position: '10', openDeliveries: null });
-      expect(text).not.toContain('hunter2');
-      expect((await shell.send('GET', '/api/status')).body['openDeliveries']).toBe(3);
+      const { status: code, body, text } = await shell.send('GET', '/api/status', { key });
+      expect(code).toBe(200);
+      expect(body).toMatchObject({ status: 'NOT_READY', because: ['the read model events has stopped'], version: '1', startedAt: '1970-01-01T00:00:00.000Z', roles: ['api'], position: '10', scheduledUpTo: '8' });
+      expect(body).toMatchObject({ openDeliveries: null, coordination: null, processes: null, unowned: null });
+      expect(text).not.toMatch(/hunter|kf-1|two/);
+      expect((await status(shell))['openDeliveries']).toBe(3);
       expect((await shell.send('GET', '/api/projections')).body['items']).toEqual([keys, poisoned]);
+    });
+  });
+
+  it('shows administrators this process first, then the others as they were last heard of, and the work that nobody does', async () => {
+    await withShell({ facts: { ...facts, sharing } }, async (shell) => {
+      shell.projections = [{ ...keys, position: '11', behindMs: 4 }, { ...keys, name: 'events', position: '9', behindMs: 30.5 }];
+      const { coordination, processes, unowned } = await status(shell);
+      expect(coordination).toEqual({ by: 'redis', unheard: null });
+      expect(processes).toEqual([
+        {
+          id: 'one', process: 'kf-1 (process 7)', version: '1', startedAt: '1970-01-01T00:00:00.000Z', ageMs: 0, status: 'READY', because: [], position: '9', behindMs: 30.5,
+          roles: [{ role: 'api', state: 'HELD', why: null }, { role: 'dispatcher', state: 'WAITING', why: 'hunter3 has it' }],
+          sagas: [{ name: 'recoveries', position: '9', behindMs: 20 }],
+          partitions: [0, 2],
+        },
+        expect.objectContaining({ id: 'two', process: 'two.example (process 12)', ageMs: 1_200, status: 'READY', partitions: [3, 5] }),
+      ]);
+      expect(unowned).toEqual({ sagas: ['operational-events'], partitions: [1, 4] });
+    });
+  });
+
+  it('does not call work unowned that a process may do of which nothing is heard', async () => {
+    const unheard = 'Redis at 127.0.0.1:6379: connect ECONNREFUSED';
+    await withShell({ facts: { ...facts, sharing: { ...sharing, others: () => [], unheard: () => unheard } } }, async (shell) => {
+      const body = await status(shell);
+      expect(body).toMatchObject({ coordination: { by: 'redis', unheard }, processes: [{ id: 'one' }], unowned: null, scheduledUpTo: null });
+    });
+  });
+
+  it('calls it unowned where there is no other process', async () => {
+    await withShell({ facts }, async (shell) => {
+      expect(await status(shell)).toMatchObject({ coordination: { by: 'none', unheard: null }, processes: [{ process: 'here (process 1)' }], unowned: { sagas: ['fan-out'], partitions: [0, 1, 2, 3] } });
+    });
+  });
+
+  it('answers also when there is no store to ask, and says so', async () => {
+    await withShell({ facts, current: { ...neverAsked, head: () => Promise.reject(new Error('away')) } }, async (shell) => {
+      expect(await status(shell)).toMatchObject({ status: 'NOT_READY', because: ['the event store does not answer'], position: null, processes: [{ status: 'NOT_READY', because: ['the event store does not answer'] }] });
     });
   });
 });

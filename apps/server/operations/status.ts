@@ -1,14 +1,20 @@
 import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
-import { pageSchema, ProjectionDto, StatusDto } from '#contracts';
-import { formatInstant, isRefusal } from '#kernel';
+import { pageSchema, type ProcessDto, ProjectionDto, StatusDto, type UnownedDto } from '#contracts';
+import type { HeardReport } from '#coordination/processes';
+import { isRefusal } from '#kernel';
 import type { Page, ProjectionStatus } from '#read-models';
 import type { AuthenticatedKey } from '../access/authenticated-key.ts';
 import { noSuchThing } from '../access/authorize.ts';
 import { ForAdministrators, ForKeys, Key } from '../access/routes.ts';
 import { Describe } from '../http/describe.ts';
 import { problemOf } from '../http/problem.ts';
-import { PROJECTIONS, type Projections, ServerFacts } from '../parts.ts';
+import { PROJECTIONS, type Projections, ServerFacts, type Sharing } from '../parts.ts';
+import { ownReport } from './own-report.ts';
 import { ReadinessCheck } from './readiness.ts';
+
+const statusText = `How the process that answers is doing and, to keys with the scope \`admin\`, which processes there are: who has which roles, runs which sagas and sends to which
+partitions of the subscriptions, and how far behind the log each is. Processes that share the work through Redis say so every 3 s, and are listed for 15 s after they
+last did. \`/health/ready\` says whether this one is ready, without a key.`;
 
 @Controller('api')
 export class StatusController {
@@ -20,18 +26,27 @@ export class StatusController {
 
   @Get('status')
   @ForKeys()
-  @Describe({ tag: 'Operations', operationId: 'status', summary: 'How the server is doing', answer: StatusDto })
+  @Describe({ tag: 'Operations', operationId: 'status', summary: 'How the server is doing', description: statusText, answer: StatusDto })
   async status(@Key() key: AuthenticatedKey): Promise<StatusDto> {
-    const { ready, head } = await this.readiness.look();
-    const { version, startedAtMs, roles } = this.facts;
+    const readiness = await this.readiness.look();
+    const { version, roles, sharing } = this.facts;
+    const own = processDto({ ...ownReport(this.facts, readiness, this.projections), ageMs: 0 });
+    const { status, because, startedAt } = own;
+    const processes = [own, ...sharing.others().map(processDto)];
+    const unheard = sharing.unheard();
     return {
-      status: ready ? 'READY' : 'NOT_READY',
+      status,
+      because,
       version,
-      startedAt: formatInstant(startedAtMs),
+      startedAt,
       roles,
-      position: head,
-      // Of all sites: what happens in those that a key has no scope for is not told to it.
+      position: readiness.head,
+      scheduledUpTo: processes.flatMap(({ sagas }) => sagas).find(({ name }) => name === 'fan-out')?.position ?? null,
+      // Of all sites, and of the installation: what a key has no scope for is not told to it.
       openDeliveries: key.isAdmin ? await this.facts.openDeliveries() : null,
+      coordination: key.isAdmin ? { by: sharing.by, unheard } : null,
+      processes: key.isAdmin ? processes : null,
+      unowned: key.isAdmin && unheard === null ? unownedOf(sharing, processes) : null,
       projections: this.projections.status().map(withoutPoison),
     };
   }
@@ -54,6 +69,27 @@ export class StatusController {
     if (status === undefined) throw noSuchThing();
     return status;
   }
+}
+
+const processDto = ({ id, process, version, startedAt, ageMs, ready, because, position, behindMs, roles, sagas, partitions }: HeardReport): ProcessDto => ({
+  id,
+  process,
+  version,
+  startedAt,
+  ageMs,
+  status: ready ? 'READY' : 'NOT_READY',
+  because,
+  position,
+  behindMs,
+  roles: roles.map(({ role, state, why }) => ({ role, state, why })),
+  sagas: sagas.map((saga) => ({ name: saga.name, position: saga.position, behindMs: saga.behindMs })),
+  partitions,
+});
+
+function unownedOf({ all }: Sharing, processes: readonly ProcessDto[]): UnownedDto {
+  const sagas = new Set(processes.flatMap((process) => process.sagas.map(({ name }) => name)));
+  const partitions = new Set(processes.flatMap((process) => process.partitions));
+  return { sagas: all.sagas.filter((name) => !sagas.has(name)), partitions: all.partitions.filter((partition) => !partitions.has(partition)) };
 }
 
 /** Every key may see the status; what stands in the event that stopped a projection is for administrators. */

@@ -25,9 +25,9 @@ export interface ProcessReport {
 
 export interface RoleReport {
   readonly role: string;
-  /** `WAITING`: its work is not done here (yet). `SUSPENDED`: it was, and stands still. */
+  /** `HELD`: its work, or its share of it, is this process's. `WAITING`: it is not, or not yet. `SUSPENDED`: it was, and stands still. */
   readonly state: 'HELD' | 'WAITING' | 'SUSPENDED';
-  /** Why the work of the role is not done here, in words; null while it is. */
+  /** What of the role's work is not under way here, and why, in words; null when all is as it should be. */
   readonly why: string | null;
 }
 
