@@ -57,6 +57,12 @@ describe('after an attempt', () => {
     expect(decideAfterAttempt(attempt({ status: null, error }))).toMatchObject({ next: 'SCHEDULED', why: error });
   });
 
+  it('a request that we ended ourselves is never the last one, and is made again soon', () => {
+    for (const change of [{}, { attemptsCounted: 9 }, { attemptsCounted: 40 }, { lastChance: true }]) {
+      expect(decideAfterAttempt(attempt({ status: null, error: 'aborted', ...change }))).toMatchObject({ next: 'SCHEDULED', why: 'aborted', nextAttemptAtMs: nowMs + 5_000 });
+    }
+  });
+
   it('410 dead-letters at once, whatever the mode', () => {
     for (const mode of ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const) {
       expect(decideAfterAttempt(attempt({ status: 410, mode }))).toEqual({ next: 'DEAD_LETTERED', why: 'status-410', reason: 'endpoint-gone' });

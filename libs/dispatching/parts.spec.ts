@@ -106,6 +106,29 @@ describe('wake-ups', () => {
     expect(woken).toBe(1);
   });
 
+  it('that are not wanted any more do not come, and those that are stay in order', async () => {
+    const clock = simulatedClock();
+    const start = clock.now();
+    const woken: string[] = [];
+    const wakeUps = new WakeUps<string>(clock, (items) => woken.push(...items));
+    for (let n = 0; n < 500; n += 1) wakeUps.set(`i${n}`, start + ((n * 37) % 500));
+    for (let n = 0; n < 500; n += 1) if (n % 10 !== 0) wakeUps.forget(`i${n}`);
+    await clock.advance(1_000);
+    const kept = Array.from({ length: 50 }, (_, n) => 10 * n).sort((a, b) => ((a * 37) % 500) - ((b * 37) % 500));
+    expect(woken).toEqual(kept.map((n) => `i${n}`));
+  });
+
+  it('that are not wanted any more are not held on to', () => {
+    const clock = simulatedClock();
+    const wakeUps = new WakeUps<object>(clock, () => undefined);
+    for (let n = 0; n < 10_000; n += 1) {
+      const item = {};
+      wakeUps.set(item, clock.now() + n);
+      wakeUps.forget(item);
+    }
+    expect(wakeUps.size).toBeLessThan(100);
+  });
+
   it('end with stop', async () => {
     const clock = simulatedClock();
     let woken = 0;

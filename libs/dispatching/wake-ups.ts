@@ -20,6 +20,11 @@ export class WakeUps<T> {
     this.#wake = wake;
   }
 
+  /** How many are held on to, those that will be skipped included. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
   set(item: T, atMs: number): void {
     if ((this.#times.get(item) ?? Infinity) <= atMs) return;
     this.#times.set(item, atMs);

@@ -65,6 +65,8 @@ class FakeReadModel implements DueFeed {
   readonly cancelledAt = new Map<string, Position>();
   readonly #deleted = new Set<string>();
   fault: Error | undefined;
+  /** Keeps the answer to who has open deliveries back: it was read before. */
+  slowLanes: () => Promise<void> | undefined = () => undefined;
   /** Keeps an answer back: what it says was read before. */
   slow: (question: OpenQuestion) => Promise<void> | undefined = () => undefined;
 
@@ -89,9 +91,10 @@ class FakeReadModel implements DueFeed {
     this.rows.set(id, { state, fed: { ...names, revision: event.revision, attempts, attemptsCounted, lastChance, scheduledPosition, dueAtMs } });
   }
 
-  lanes(): ReturnType<DueFeed['lanes']> {
+  async lanes(): ReturnType<DueFeed['lanes']> {
     const open = [...this.rows.values()].filter((row) => this.#isOpen(row));
-    return Promise.resolve([...new Map(open.map(({ fed }) => [fed.subscriptionId, { site: fed.site, subscriptionId: fed.subscriptionId }])).values()]);
+    await this.slowLanes();
+    return [...new Map(open.map(({ fed }) => [fed.subscriptionId, { site: fed.site, subscriptionId: fed.subscriptionId }])).values()];
   }
 
   async open(question: OpenQuestion): Promise<readonly FedDelivery[]> {
@@ -115,15 +118,24 @@ class FakeReadModel implements DueFeed {
   }
 }
 
-/** A dispatcher in a world of its own: simulated time, a log in memory that can fail, receivers that do as they are told. */
+/** What the processes of one world share; `sent` is by whichever of them. */
+interface Surroundings {
+  readonly clock: SimulatedClock;
+  readonly log: MemoryLog;
+  readonly sent: Sent[];
+  readonly processes: Set<DispatchingWorld>;
+}
+
+/** A dispatcher in a world of its own: simulated time, a log in memory that can fail, receivers that do as they are told. Given another one, a further process of its world. */
 export class DispatchingWorld {
-  readonly clock: SimulatedClock = simulatedClock();
-  readonly log = new MemoryLog();
+  readonly clock: SimulatedClock;
+  readonly log: MemoryLog;
   readonly ids;
+  readonly surroundings: Surroundings;
   readonly #memory: EventStore;
   readModel = new FakeReadModel();
   dispatcher: Dispatcher | undefined;
-  readonly sent: Sent[] = [];
+  readonly sent: Sent[];
   readonly alarms: Alarm[] = [];
   readonly lines: AttemptLine[] = [];
   /** Requests under way by subscription, and the most there ever were. */
@@ -131,6 +143,8 @@ export class DispatchingWorld {
   readonly mostUnderWay = new Map<string, number>();
   limits: Partial<DispatcherLimits> = {};
   schedule: readonly number[] | undefined;
+  held: (partition: number) => boolean = () => true;
+  transcriptPartition = 0;
   /** By the URL's host, which is the subscription's id. */
   reply: (request: Sent) => Reply = () => 200;
   fault: (stream: string, events: readonly NewEvent[]) => Fault | undefined = () => undefined;
@@ -144,8 +158,13 @@ export class DispatchingWorld {
   #shownTo: Position = startOfLog;
   #life = 0;
 
-  constructor(seed = 1) {
+  constructor(seed = 1, first?: DispatchingWorld) {
     this.ids = seededIds(seed);
+    this.surroundings = first?.surroundings ?? { clock: simulatedClock(), log: new MemoryLog(), sent: [], processes: new Set() };
+    this.surroundings.processes.add(this);
+    this.clock = this.surroundings.clock;
+    this.log = this.surroundings.log;
+    this.sent = this.surroundings.sent;
     this.#memory = createMemoryEventStore(this.log);
   }
 
@@ -172,7 +191,7 @@ export class DispatchingWorld {
 
   async #append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     const result = await this.#memory.append(stream, expected, events);
-    if (this.follows) void Promise.resolve().then(() => this.commit());
+    for (const process of this.surroundings.processes) if (process.follows) void Promise.resolve().then(() => process.commit());
     return result;
   }
 
@@ -186,7 +205,7 @@ export class DispatchingWorld {
     this.dispatcher?.onCommitted({ position, events: news });
   }
 
-  async start(): Promise<Dispatcher> {
+  async start(taken: readonly number[] = partitions): Promise<Dispatcher> {
     this.commit();
     this.#life += 1;
     const life = this.#life;
@@ -207,12 +226,14 @@ export class DispatchingWorld {
       clock: this.clock,
       ids: this.ids,
       limits: this.limits,
+      held: (partition) => this.held(partition),
+      transcriptPartition: () => this.transcriptPartition,
       ...(this.schedule === undefined ? {} : { schedule: this.schedule }),
       onAlarm: (alarm) => this.alarms.push(alarm),
       onAttempt: (line) => this.lines.push(line),
     });
     this.dispatcher = dispatcher;
-    await dispatcher.take(partitions);
+    await dispatcher.take(taken);
     await this.settle();
     return dispatcher;
   }
