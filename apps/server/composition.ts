@@ -16,6 +16,7 @@ import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-va
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
+import { currentDirectory } from './access/current-keys.ts';
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import type { ShellParts } from './http-server.ts';
@@ -232,7 +233,7 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Disp
     caughtUp: async (position, timeoutMs) => {
       await readModels.waitFor(position, timeoutMs);
     },
-    directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
+    directory: currentDirectory(readModels),
     refuseTarget,
     isInFlight: (deliveryId) => dispatching.dispatcher()?.isInFlight(deliveryId) ?? false,
     isKept: async (site, deliveryId) => (await readModels.delivery(site, deliveryId)) !== undefined,

@@ -4,13 +4,10 @@ import { type Clock, formatInstant, refuse, type Refusal, sha256 } from '#kernel
 import type { ApiKeyItem } from '#read-models';
 import type { Projections, Reads } from '../parts.ts';
 import type { AuthenticatedKey } from './authenticated-key.ts';
+import { areKeysCurrent } from './current-keys.ts';
 import type { RootKey } from './root-key.ts';
 
-/** A read model that is further behind than this may not know of a revocation: keys are refused until it has caught up. */
-export const maxKeysBehindMs = 5_000;
-
 const capacity = 10_000;
-const keysProjection = 'api-keys';
 
 /**
  * Tells who sends a request by its `Authorization` header. It costs one hash and at most one look-up, whatever is sent.
@@ -42,14 +39,9 @@ export class Authenticator {
     if (timingSafeEqual(hash, this.#root.sha256)) return this.#root.key;
     const keyId = keyIdOf(text);
     if (keyId === undefined) return unknownKey();
-    if (!this.#knowsRevocations()) return refuse('store-unavailable', 'API keys cannot be checked now: their read model is not current. Try again.');
+    if (!areKeysCurrent(this.#projections)) return refuse('store-unavailable', 'API keys cannot be checked now: their read model is not current. Try again.');
     const record = await this.#record(keyId);
     return record !== undefined && timingSafeEqual(hash, Buffer.from(record.keySha256, 'hex')) ? this.#usable(record) : unknownKey();
-  }
-
-  #knowsRevocations(): boolean {
-    const status = this.#projections.status().find(({ name }) => name === keysProjection);
-    return status !== undefined && status.state !== 'STOPPED' && status.behindMs <= maxKeysBehindMs;
   }
 
   async #record(keyId: string): Promise<ApiKeyItem | undefined> {
