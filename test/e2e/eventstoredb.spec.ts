@@ -200,6 +200,12 @@ describe('a second server on the same log', () => {
     });
     expect(because).toEqual(['sagas', 'dispatcher'].map((role) => expect.stringMatching(new RegExp(`^this process does not do the work of the role ${role}: another process, .*\\(process ${one.server.pid}\\), does it on this log`))));
     expect(two.log).toMatch(/"alarm":"role-refused","role":"dispatcher"/);
+    const { body } = await two.root.get('/api/status');
+    const waits = { state: 'WAITING', why: expect.stringContaining(`(process ${one.server.pid})`) };
+    expect(body).toMatchObject({
+      status: 'NOT_READY', because, coordination: { by: 'log', unheard: expect.stringContaining('Redis') }, unowned: null,
+      processes: [{ roles: [{ role: 'api', state: 'HELD' }, { role: 'sagas', ...waits }, { role: 'dispatcher', ...waits }], sagas: [], partitions: [] }],
+    });
     await subscribed('second');
     await allIn('second', await published(two, 'second', 2));
     const delivered = inbox.in('second').length;

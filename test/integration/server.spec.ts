@@ -123,6 +123,17 @@ describe('a whole server', () => {
     expect((await publish('e1', '{}')).status).toBe(422);
   });
 
+  it('does all the work there is, and says so', async () => {
+    const status = async (): Promise<Answer['body']> => (await send('GET', '/api/status')).body;
+    let body = await status();
+    while (JSON.stringify(body['unowned']) !== '{"sagas":[],"partitions":[]}') body = await status();
+    const [own, ...others] = body['processes'] as { readonly sagas: { readonly name: string }[] }[];
+    expect(others).toEqual([]);
+    expect(own).toMatchObject({ process: expect.stringContaining(`(process ${process.pid})`), status: 'READY', because: [], roles: ['api', 'sagas', 'dispatcher'].map((role) => ({ role, state: 'HELD', why: null })), partitions: Array.from({ length: 64 }, (_, number) => number) });
+    expect(own?.sagas.map(({ name }) => name).sort()).toEqual(['approval-housekeeping', 'fan-out', 'operational-events', 'recoveries', 'subscription-health', 'subscription-lifecycle', 'subscription-tests']);
+    expect(body).toMatchObject({ status: 'READY', because: [], coordination: { by: 'none', unheard: null }, scheduledUpTo: expect.stringMatching(/^[1-9]/) });
+  });
+
   it('shows the delivery with its transcript, and the event with its deliveries', async () => {
     let items: Answer['body']['items'] = [];
     while (items[0]?.['status'] !== 'DELIVERED') items = (await send('GET', '/api/webhooks/orders/deliveries?siteId=acme')).body.items;
