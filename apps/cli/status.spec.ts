@@ -44,6 +44,7 @@ describe('kf status of one process', () => {
   it('says it without what a key may not know', async () => {
     const lines = await shown({ ...alone, openDeliveries: null, coordination: null, processes: null, unowned: null, projections: [{ ...projections[0], behindMs: 61_400 }] });
     expect(lines[0]).toBe('READY: read models 61 s behind');
+    expect((await shown({ ...alone, openDeliveries: 1 }))[0]).toBe('READY: read models 0 ms behind; 1 delivery open');
     expect(lines).toContain('Open deliveries  -');
     expect(lines.join()).not.toMatch(/undefined|null|Shared|Other/);
   });
@@ -84,7 +85,7 @@ describe('kf status of several processes', () => {
 
   it('shows which there are, what each does and how far it is, what keeps it from its work, and who runs which saga', async () => {
     expect(await shown(body)).toEqual([
-      'READY: 3 processes, 1 of them not ready; nobody runs operational-events; nobody sends to partitions 63; read models 90 s behind; 120 deliveries open',
+      'READY: 3 processes, 1 of them not ready; nobody runs operational-events; nobody sends to partition 63; read models 90 s behind; 120 deliveries open',
       '',
       'Position         42',
       'Scheduled up to  42',

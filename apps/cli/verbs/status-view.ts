@@ -33,7 +33,7 @@ function undone(body: JsonRecord): readonly string[] {
   const unowned = recordOf(body, 'unowned');
   const sagas = wordsOf(unowned, 'sagas').join(', ');
   const partitions = rangesOf(wordsOf(unowned, 'partitions').map(Number));
-  return [...(sagas === '' ? [] : [`nobody runs ${sagas}`]), ...(partitions === '-' ? [] : [`nobody sends to partitions ${partitions}`])];
+  return [...(sagas === '' ? [] : [`nobody runs ${sagas}`]), ...(partitions === '-' ? [] : [`nobody sends to partition${/^\d+$/.test(partitions) ? '' : 's'} ${partitions}`])];
 }
 
 function readModelLag(body: JsonRecord): string {
@@ -43,7 +43,7 @@ function readModelLag(body: JsonRecord): string {
 
 const open = (body: JsonRecord): readonly string[] => {
   const count = textOf(body, 'openDeliveries');
-  return count === undefined ? [] : [`${count} deliveries open`];
+  return count === undefined ? [] : [count === '1' ? '1 delivery open' : `${count} deliveries open`];
 };
 
 /** What stands in the table of the processes does not stand here too. */
