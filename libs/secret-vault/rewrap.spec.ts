@@ -14,7 +14,7 @@ async function changed() {
   const { vault } = await testVault({ store, masterKeys: await keysOf(old) });
   for (const [index, version] of versions.entries()) await vault.store(place, version, secretOf(index));
   const print = await vault.fingerprint(place.site, 'input');
-  return { store, print, both: await keysOf(next, old), nextOnly: await keysOf(next), oldOnly: await keysOf(old) };
+  return { store, print, old, next, both: await keysOf(next, old), nextOnly: await keysOf(next), oldOnly: await keysOf(old) };
 }
 
 describe('rewrap', () => {
@@ -56,6 +56,16 @@ describe('rewrap', () => {
     const outcomes = await Promise.all([a.vault.rewrap(), b.vault.rewrap()]);
     expect(outcomes.reduce((sum, { rewrapped }) => sum + rewrapped, 0)).toBe(4);
     for (const version of versions) expect(await store.readStream(`signingsecret-acme.production.${version}`)).toHaveLength(2);
+  });
+
+  it('disturbs no process that still has the old key, when it was given the new one as the previous before', async () => {
+    const { store, print, both, old, next } = await changed();
+    const early = await testVault({ store, masterKeys: await keysOf(old, next) });
+    await (await testVault({ store, masterKeys: both })).vault.rewrap();
+    for (const [index, version] of versions.entries()) expect((await early.vault.open(place, managed(version))).reveal()).toEqual(secretOf(index).reveal());
+    expect(await early.vault.fingerprint(place.site, 'input')).toBe(print);
+    const late = await testVault({ store, masterKeys: await keysOf(old) });
+    await expect(late.vault.open(place, managed('v1'))).rejects.toThrow();
   });
 
   it('names what neither key opens, and leaves it as it is', async () => {
