@@ -961,8 +961,10 @@ describe('stop', () => {
     expect(world.sent).toHaveLength(10);
   });
 
-  it('releases what does not finish in time: aborted, recorded nowhere, sent again after the next start', async () => {
-    const world = await started();
+  it.each(['AT_LEAST_ONCE', 'ORDERED'] as const)('releases what does not finish in time: aborted, recorded nowhere, sent again after the next start (%s)', async (mode) => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha', mode);
+    await world.start();
     world.reply = ({ nth }) => (nth === 1 ? 'hang' : 200);
     const [id = ''] = await world.publish('e1', ['alpha']);
     const stopping = world.dispatcher?.stop({ graceMs: secondMs });

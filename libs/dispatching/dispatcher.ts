@@ -426,7 +426,7 @@ class LaneDispatcher implements Dispatcher {
 
   /** Lets a delivery wait, unless it is on its way, or nothing is kept for its subscription. */
   #offer(lane: Lane, entry: OpenDelivery): Lane {
-    if (isOurs(lane.partition) && !lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
+    if (!lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
     return lane;
   }
 
@@ -566,7 +566,7 @@ class LaneDispatcher implements Dispatcher {
     const entry = hasRoom(lane, nowMs, this.#limits.perSubscription) && next instanceof Window ? next.take() : undefined;
     if (entry === undefined) return;
     lane.retryIsNext = next === lane.fresh;
-    const attempt: Attempt = { lane, entry, deletions: lane.deletions, turn: lane.partition.turn, ordered: lane.ordered, shownRevision: -1 };
+    const attempt: Attempt = { lane, entry, deletions: lane.deletions, ordered: lane.ordered, shownRevision: -1 };
     this.#attempts.set(entry.deliveryId, attempt);
     lane.partition.busy += 1;
     lane.sending += 1;
@@ -593,9 +593,9 @@ class LaneDispatcher implements Dispatcher {
   }
 
   /** Nothing has changed since it was taken that speaks against it, and it is still for us to send. */
-  #mayGoOn({ lane, entry, turn, ordered, shownRevision }: Attempt): boolean {
-    const asTaken = lane.partition.turn === turn && lane.ordered === ordered && shownRevision <= entry.revision;
-    return asTaken && this.#phase === 'running' && lane.partition.phase === 'taken' && this.#recorder.isKeepingUp() && this.#held(lane.partition.number);
+  #mayGoOn({ lane, entry, ordered, shownRevision }: Attempt): boolean {
+    const isAsItWas = lane.ordered === ordered && shownRevision <= entry.revision;
+    return isAsItWas && this.#phase === 'running' && lane.partition.phase === 'taken' && this.#recorder.isKeepingUp() && this.#held(lane.partition.number);
   }
 
   /** What the request is made of, or what has to be read first. */

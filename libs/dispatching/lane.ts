@@ -9,7 +9,7 @@ export interface Partition {
   readonly number: number;
   /** `taking`: who is due is not known yet. */
   phase: 'away' | 'taking' | 'taken';
-  /** Counts takings and leavings: what began before the last one does not go on. */
+  /** Counts takings and leavings: a taking that is not the last of them takes nothing. */
   turn: number;
   /** Settles when the last taking has. */
   taking: Promise<void>;
@@ -164,8 +164,7 @@ export interface Attempt {
   readonly entry: OpenDelivery;
   /** The lane's `deletions` when it was taken. */
   readonly deletions: number;
-  /** The partition's `turn` and the lane's `ordered` when it was taken. */
-  readonly turn: number;
+  /** The lane's `ordered` when it was taken. */
   readonly ordered: boolean;
   /** The read model has shown an event of its stream up to this revision meanwhile. */
   shownRevision: number;

@@ -209,6 +209,7 @@ describe('take', () => {
     const world = await withAlpha([]);
     await world.publish('e1', ['alpha']);
     await world.dispatcher?.stop({ graceMs: secondMs });
+    world.readModel.slowLanes = () => Promise.reject(new Error('closed'));
     await world.dispatcher?.take(partitions);
     await world.clock.advance(minuteMs);
     expect(world.sent).toEqual([]);
@@ -298,6 +299,32 @@ describe('release', () => {
     await releasing;
     expect(ids.map((id) => typesOf(world, id))).toEqual(ids.map(() => ['Scheduled', 'Succeeded']));
     expect(world.sent).toHaveLength(15);
+  });
+
+  it('undone by take before it has ended: a subscription that slept is looked at again', async () => {
+    const world = await withAlpha(partitions);
+    world.reply = () => ({ status: 200, afterMs: minuteMs });
+    const ids = await publishMany(world, 11, 'alpha');
+    await world.onSubscription('alpha', paused);
+    await world.clock.advance(secondMs);
+    void world.dispatcher?.release([alpha]);
+    await world.onSubscription('alpha', resumed);
+    await world.dispatcher?.take([alpha]);
+    await world.clock.advance(5 * minuteMs);
+    expect(ids.map((id) => typesOf(world, id))).toEqual(ids.map(() => ['Scheduled', 'Succeeded']));
+  });
+
+  it('and take while the read model is behind: ORDERED waits for the retry that only we know of', async () => {
+    const world = await withAlpha(partitions, 'ORDERED');
+    world.reply = ({ eventId, nth }) => (eventId === 'e-0' && nth === 1 ? 500 : 200);
+    await publishMany(world, 2, 'alpha');
+    world.follows = false;
+    await world.clock.advance(100);
+    await world.dispatcher?.release([alpha]);
+    world.readModel.slow = ({ status }) => (status === 'SCHEDULED' ? new Promise((resolve) => void world.clock.after(100, resolve)) : undefined);
+    await world.dispatcher?.take([alpha]);
+    await world.clock.advance(10 * secondMs);
+    expect(eventsSent(world)).toEqual(['e-0', 'e-0', 'e-1']);
   });
 
   it('resolves when the dispatcher is stopped', async () => {
@@ -496,17 +523,20 @@ describe('a subscription that other processes may change', () => {
     expect(world.sent).toHaveLength(2);
   });
 
-  it('that has become ORDERED meanwhile gets one at a time, from the first', async () => {
-    const world = await trusting();
-    await world.clock.advance(2 * secondMs);
-    world.follows = false;
+  it('that becomes ORDERED while attempts are being prepared gets one at a time, from the first', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha');
+    const ids = await publishMany(world, 5, 'alpha');
+    await world.start([]);
+    const go = heldBack(world, 'event-');
+    await world.dispatcher?.take([alpha]);
+    await world.clock.advance(10);
+    expect(ids.map((id) => world.dispatcher?.isInFlight(id))).toEqual(ids.map(() => true));
     await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { ...settings, deliveryMode: 'ORDERED' } });
     world.reply = () => ({ status: 200, afterMs: 100 });
-    const before = world.log.events.length;
-    await publishMany(world, 5, 'alpha');
-    world.dispatcher?.onCommitted({ position: world.log.events.at(-1)?.position ?? '0', events: world.log.events.slice(before) });
+    go();
     await world.clock.advance(10 * secondMs);
-    expect(eventsSent(world)).toEqual(['e0', 'e-0', 'e-1', 'e-2', 'e-3', 'e-4']);
+    expect(eventsSent(world)).toEqual(['e-0', 'e-1', 'e-2', 'e-3', 'e-4']);
     expect(world.mostUnderWay.get('alpha')).toBe(1);
   });
 });

@@ -24,6 +24,7 @@ const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
+  'whose-outcomes.jsonl': '16bcf208e0c8df61447517403dfef8a9d1231ce7585d43126578833adf02fa65',
 };
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -179,6 +180,29 @@ async function firstRelease(models: ReadModels): Promise<void> {
   const keys = await models.listApiKeys({ limit: 500 });
   expect('items' in keys ? keys.items.map(({ name, revokedAtMs }) => [name, revokedAtMs === null]) : []).toEqual([['ci', false], ['usr_lee', true], ['usr_kim', true]]);
 }
+
+describe('the outcomes of attempts', () => {
+  it('of whose-outcomes.jsonl say whose delivery they are of, and come to what they came to then', async () => {
+    const events = eventsOf('whose-outcomes.jsonl');
+    const told = events.flatMap(({ type, stream, data }) => {
+      const scheduled = events.find((event) => event.stream === stream)?.data ?? '{}';
+      const [own, whose] = [data, scheduled].map((text) => (JSON.parse(text) as { subscriptionId?: string }).subscriptionId);
+      return /^WebhookDelivery(Succeeded|AttemptFailed|DeadLettered)$/.test(type) ? [[type, own === whose]] : [];
+    });
+    expect(told).toEqual(['AttemptFailed', 'Succeeded', 'DeadLettered'].map((type) => [`WebhookDelivery${type}`, true]));
+    const dataDir = mkdtempSync(join(tmpdir(), 'countersign-golden-'));
+    const models = await openReadModels({ dataDir, store: storeOf(events), clock: clockAt(events), historyDays: 30, onAlarm: ({ alarm }) => told.push([alarm, false]) });
+    try {
+      models.start();
+      expect(await models.waitFor(events.at(-1)?.position ?? '0', 10_000)).toBe('reached');
+      expect(items(await models.listDeliveries({ site, limit: 10 })).map(({ status }) => status).sort()).toEqual(['DEAD_LETTERED', 'DELIVERED']);
+    } finally {
+      await models.close();
+      rmSync(dataDir, { recursive: true });
+    }
+    expect(told).toHaveLength(3);
+  });
+});
 
 describe('the vault', () => {
   it('opens the secrets of the first release, sealed anew, under the second master key of that history', async () => {

@@ -293,6 +293,7 @@ export class DispatchingWorld {
   }
 
   #after(ms: number, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(true);
     return new Promise((resolve) => {
       const cancel = this.clock.after(ms, () => resolve(false));
       signal.addEventListener('abort', () => {
