@@ -19,6 +19,8 @@ export interface Io {
   readonly version: string;
   /** Aborted when the person interrupts (Ctrl-C). */
   readonly signal: AbortSignal;
+  /** Runs the program that copies the log of a folder (`apps/log-copy`): the lines it says, until it has ended. An abort ends it. */
+  readonly logCopy: (folder: string, signal: AbortSignal) => AsyncIterable<string>;
   /** How long one request may take. */
   readonly requestTimeoutMs: number;
   /** The zone in which tables show times; the machine's when undefined. */

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { readCliEnvironment } from '#config/cli';
+import { runLogCopy } from './log-copy-program.ts';
 import { run } from './run.ts';
 
 const interrupted = new AbortController();
@@ -27,6 +28,7 @@ process.exitCode = await run(process.argv.slice(2), {
   ids: { uuid: randomUUID, randomBytes },
   version: versionOf(findPackageJSON('.', import.meta.url)),
   signal: interrupted.signal,
+  logCopy: runLogCopy,
   requestTimeoutMs: 60_000,
 });
 

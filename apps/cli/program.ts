@@ -10,6 +10,7 @@ import { siteDeliveries } from './verbs/deliveries.ts';
 import { event } from './verbs/event.ts';
 import { key } from './verbs/key.ts';
 import { listen } from './verbs/listen.ts';
+import { log } from './verbs/log-copy.ts';
 import { profile } from './verbs/profile.ts';
 import { projection, status, whoami } from './verbs/server.ts';
 import { trigger } from './verbs/trigger.ts';
@@ -17,7 +18,7 @@ import { verify } from './verbs/verify.ts';
 import { webhook } from './verbs/webhook.ts';
 
 /** Everything `kf` can do. */
-const parts: readonly Part[] = [webhook, siteDeliveries, listen, trigger, verify, event, approval, audit, key, whoami, status, projection, backup, profile, completion];
+const parts: readonly Part[] = [webhook, siteDeliveries, listen, trigger, verify, event, approval, audit, key, whoami, status, projection, backup, log, profile, completion];
 
 /** The program of one run. */
 export function programFor(running: Running): Command {

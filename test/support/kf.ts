@@ -7,6 +7,7 @@ import { Readable, Writable } from 'node:stream';
 import { readCliEnvironment } from '#config/cli';
 import { CommandBody, commandPayloads, isCommandType, readDto } from '#contracts';
 import type { Clock } from '#kernel';
+import type { Io } from '../../apps/cli/io.ts';
 import { run } from '../../apps/cli/run.ts';
 
 /** A request as it came. */
@@ -124,6 +125,8 @@ export interface KfOptions {
   readonly signal?: AbortSignal;
   readonly requestTimeoutMs?: number;
   readonly fetch?: typeof fetch;
+  /** What the program says that copies a log; nothing when left out. */
+  readonly logCopy?: Io['logCopy'];
   /** Stands still, and waiting takes no time, when left out. */
   readonly clock?: Clock;
   /** Called whenever something is written to stdout. */
@@ -148,7 +151,9 @@ function environmentOf({ server, variables }: KfOptions): ReturnType<typeof read
   return readCliEnvironment({ NO_COLOR: '1', KF_DATA_DIR: join(home, 'data'), XDG_CONFIG_HOME: home, ...connection, ...variables }, home);
 }
 
-const given = ({ fetch: own = fetch, clock = instantly, signal = new AbortController().signal }: KfOptions): { readonly fetch: typeof fetch; readonly clock: Clock; readonly signal: AbortSignal } => ({ fetch: own, clock, signal });
+const silence: Io['logCopy'] = () => Readable.from([]);
+
+const given = ({ fetch: own = fetch, clock = instantly, signal = new AbortController().signal, logCopy = silence }: KfOptions): Pick<Io, 'fetch' | 'clock' | 'signal' | 'logCopy'> => ({ fetch: own, clock, signal, logCopy });
 
 /** Runs one command line in this process. Nothing of the machine's own configuration is read; time stands still, waiting takes none. */
 export async function kf(argv: readonly string[], options: KfOptions = {}): Promise<KfRun> {
