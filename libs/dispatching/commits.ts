@@ -62,7 +62,7 @@ function seeScheduled(event: RecordedEvent): Seen {
 /** The delivery as it waits, by its stream; undefined when it waits for nothing. */
 export function waitingOf(site: Site, deliveryId: string, state: DeliveryState, revision: number): OpenDelivery | undefined {
   if (state.status !== 'PENDING' && state.status !== 'SCHEDULED') return undefined;
-  const { status, subscriptionId, incarnation, eventId, eventType, eventStream, attempts, attemptsCounted, lastChance, scheduledPosition } = state;
+  const { status, subscriptionId, incarnation, eventId, eventType, eventStream, attempts, attemptsCounted, lastChance, scheduledPosition, openedPosition } = state;
   const dueAtMs = state.status === 'PENDING' ? state.updatedAtMs : state.nextAttemptAtMs;
-  return { status, site, deliveryId, subscriptionId, incarnation, eventId, eventType, eventStream, revision, attempts, attemptsCounted, lastChance, scheduledPosition, dueAtMs };
+  return { status, site, deliveryId, subscriptionId, incarnation, eventId, eventType, eventStream, revision, attempts, attemptsCounted, lastChance, scheduledPosition, openedPosition, dueAtMs };
 }

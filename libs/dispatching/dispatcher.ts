@@ -321,7 +321,7 @@ class LaneDispatcher implements Dispatcher {
       partition.turn += 1;
       turns.set(partition, partition.turn);
       // Those left from before, for what has not ended yet: what else was known there is old.
-      for (const lane of partition.lanes) this.#forgetWhatMayBeOld(lane);
+      for (const lane of partition.lanes) this.#changed(lane);
     }
     const isStill = (partition: Partition): boolean => turns.get(partition) === partition.turn;
     try {
@@ -331,12 +331,6 @@ class LaneDispatcher implements Dispatcher {
       for (const partition of away.filter(isStill)) this.#abandon(partition);
       throw error;
     }
-  }
-
-  #forgetWhatMayBeOld(lane: Lane): void {
-    this.#changed(lane);
-    lane.asleep = false;
-    forgetWaiting(lane);
   }
 
   #taken(taken: ReadonlySet<Partition>, lanes: Awaited<ReturnType<DispatcherParts['feed']['lanes']>>): void {
@@ -603,7 +597,7 @@ class LaneDispatcher implements Dispatcher {
     const { clock } = this.#parts;
     if (lane.view === undefined || this.#isOld(lane)) return this.#loadView(lane);
     const { state, revision } = lane.view;
-    if (!isLive(state) || state.incarnation !== entry.incarnation) return 'cancelled';
+    if (!isWanted(state, entry)) return 'cancelled';
     if (state.status === 'PAUSED') return 'not-now';
     const event = this.#bodies.get(entry.eventStream);
     if (event === undefined) return this.#bodies.load(entry.eventStream);
@@ -756,7 +750,11 @@ class LaneDispatcher implements Dispatcher {
   }
 }
 
-const isLive = (state: SubscriptionView['state']): state is LiveSubscription => state.status !== 'DELETED' && state.status !== 'NONE';
+/** Whether the delivery is not cancelled: its subscription is the one it was made for, and was not deleted since it was opened. */
+function isWanted(state: SubscriptionView['state'], { incarnation, openedPosition }: OpenDelivery): state is LiveSubscription {
+  if (state.status === 'DELETED' || state.status === 'NONE' || state.incarnation !== incarnation) return false;
+  return openedPosition === undefined || state.lastDeletedPosition === null || comparePositions(state.lastDeletedPosition, openedPosition) < 0;
+}
 
 /** The message may describe what we stand in: the name is enough for an alarm. */
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');

@@ -556,13 +556,63 @@ describe('what a process before us records late', () => {
 
   it('also when it stands in the same batch as the delivery', async () => {
     const world = await withAlpha(partitions);
+    await world.publish('e0', ['alpha']);
     await world.publish('e1', []);
     world.follows = false;
     const id = await world.scheduleDelivery('e1', 'alpha');
     await world.onDelivery(id, succeeded('alpha'));
     world.commit();
     await world.clock.advance(minuteMs);
-    expect(world.sent).toEqual([]);
+    expect(eventsSent(world)).toEqual(['e0']);
+  });
+
+  it('also when it is shown while an older state is being read', async () => {
+    const world = await withAlpha(partitions);
+    world.reply = () => 500;
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(10);
+    const go = heldBack(world, 'webhookdelivery-');
+    const replayed = { type: 'WebhookDeliveryReplayRequested', data: { resetAttempts: false, manual: false } } as const;
+    await world.onDelivery(id, replayed);
+    await world.settle();
+    await world.onDelivery(id, succeeded('alpha'));
+    await world.settle();
+    go();
+    await world.clock.advance(hourMs);
+    expect(world.sent).toHaveLength(1);
+  });
+
+  it('is read once for what stands in one batch', async () => {
+    const world = await withAlpha(partitions);
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    const reads = readsOf(world);
+    world.follows = false;
+    await world.onDelivery(id, { type: 'WebhookDeliveryReplayRequested', data: { resetAttempts: false, manual: true } });
+    await world.onDelivery(id, { type: 'CommandExecuted', data: {} });
+    world.commit();
+    await world.clock.advance(secondMs);
+    expect(world.sent).toHaveLength(2);
+    expect(reads.filter((stream) => stream.startsWith('webhookdelivery-'))).toHaveLength(1);
+  });
+
+  it('and that the read model has not shown yet is not forgotten for it', async () => {
+    const world = await withAlpha(partitions);
+    world.reply = () => ({ error: 'timeout', afterMs: 10 });
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    world.follows = false;
+    const upTo = world.log.events.length;
+    await world.onDelivery(id, { type: 'CommandExecuted', data: {} });
+    await world.onDelivery(id, succeeded('alpha'));
+    // The first of the two is shown, both are read, and then the window is filled by a read model that has neither.
+    const receipt = world.log.events[upTo];
+    world.dispatcher?.onCommitted({ position: receipt?.position ?? '0', events: receipt === undefined ? [] : [receipt] });
+    await world.settle();
+    await world.dispatcher?.release([alpha]);
+    await world.dispatcher?.take([alpha]);
+    await world.clock.advance(hourMs);
+    expect(world.sent).toHaveLength(1);
   });
 
   it('also when a page is read meanwhile that still has it', async () => {
@@ -626,6 +676,21 @@ describe('what a process before us records late', () => {
     await world.clock.advance(hourMs);
     expect(world.sent).toHaveLength(1);
     expect(world.delivery(id).status).toBe('DELIVERED');
+  });
+
+  it('a delivery that a deletion has cancelled stays so when the deletion was undone', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { perSubscription: 1 };
+    await world.subscribe('alpha');
+    await world.start();
+    world.reply = () => ({ status: 200, afterMs: secondMs });
+    const [, id = ''] = await publishMany(world, 2, 'alpha');
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } });
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.onDelivery(id, failed('alpha', world.clock.now() + secondMs));
+    await world.publish('later', ['alpha']);
+    await world.clock.advance(minuteMs);
+    expect(eventsSent(world)).toEqual(['e-0', 'later']);
   });
 
   it('outcomes of a time when they did not say whose they are count as well', async () => {
