@@ -28,7 +28,9 @@ export const removalType = '$streamDeleted';
 /** One record of the log: ours, or the server's own (a `$` stream, or the mark that a stream was removed). */
 export interface LogRecord {
   readonly stream: string;
+  readonly revision: number;
   readonly position: Position;
+  readonly id: string;
   readonly bytes: number;
   readonly kind: 'event' | 'removal' | 'system';
   /** Only of an event. */
@@ -44,21 +46,12 @@ export function recordOf(message: ReadResp): LogRecord | undefined {
   if (record === undefined) return undefined;
   const stream = text(record.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array());
   const type = record.getMetadataMap().get('type') ?? '';
-  const position = record.getCommitPosition();
+  const place = { stream, revision: Number(record.getStreamRevision()), position: record.getCommitPosition(), id: record.getId()?.getString() ?? '' };
   return {
-    stream,
-    position,
+    ...place,
     kind: kindOf(stream, type),
     bytes: record.getData_asU8().length + record.getCustomMetadata_asU8().length,
-    read: () => ({
-      id: record.getId()?.getString() ?? '',
-      type,
-      data: text(record.getData_asU8()),
-      metadata: flatMetadata(text(record.getCustomMetadata_asU8())),
-      stream,
-      revision: Number(record.getStreamRevision()),
-      position,
-    }),
+    read: () => ({ ...place, type, data: text(record.getData_asU8()), metadata: flatMetadata(text(record.getCustomMetadata_asU8())) }),
   };
 }
 

@@ -7,6 +7,7 @@ import { eventNamed } from '../../../test/support/event-store-contract.ts';
 import { startEventStoreDb } from '../../../test/support/eventstoredb/server.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
 
+jest.setTimeout(30_000);
 const timeoutMs = 1_000;
 const lookMs = 100;
 
@@ -15,8 +16,8 @@ describe('event store on EventStoreDB', () => {
   let store: EventStore;
   let troubles: string[];
 
-  const connect = (connectionString = server.url, recentEvents = 8192): Promise<EventStore> =>
-    openEventStoreDb({ connectionString: new Secret(connectionString), clock: testClock(), timeoutMs, lookMs, recentEvents, onTrouble: ({ message }) => troubles.push(message) });
+  const connect = (connectionString = server.url, recentEvents = 8192, everyMs = lookMs): Promise<EventStore> =>
+    openEventStoreDb({ connectionString: new Secret(connectionString), clock: testClock(), timeoutMs, lookMs: everyMs, recentEvents, onTrouble: ({ message }) => troubles.push(message) });
 
   beforeEach(async () => {
     troubles = [];
@@ -274,6 +275,37 @@ describe('event store on EventStoreDB', () => {
       server.misbehave.behave();
       await when('the event', () => follower.seen.length === 1);
       await follower.stop();
+    });
+
+    it('shows soon what was written here, although the subscription is silent', async () => {
+      const follower = follow(startOfLog);
+      await when('the head', () => follower.batches.length === 1);
+      server.misbehave.stallSubscriptions();
+      await store.append('orders-a', 'NO_STREAM', [eventNamed('e1')]);
+      await when('the first', () => follower.seen.length === 1);
+      await store.append('orders-a', 0, [eventNamed('e2')]);
+      await store.tombstone('orders-b');
+      await when('what followed', () => follower.seen.length === 2 && follower.batches.at(-1)?.position === String(server.log.events.findLast(({ stream }) => !stream.startsWith('$'))?.position));
+      server.misbehave.behave();
+      await follower.stop();
+    });
+
+    it('asks the server for what a subscription that began again has yet to show', async () => {
+      await store.close();
+      store = await connect(undefined, undefined, 60_000);
+      const { position } = await store.append('orders-a', 'NO_STREAM', [eventNamed('before')]);
+      const follower = follow(startOfLog);
+      await when('what is shown', () => follower.seen.length === 1);
+      await follower.stop();
+      server.misbehave.stallSubscriptions();
+      server.misbehave.dropSubscriptions();
+      server.log.append('orders-b', 'no_stream', [{ ...eventNamed('e'), contentType: 'application/json', data: Buffer.from('{"name":"e"}'), metadata: Buffer.from('{}') }]);
+      await when('another subscription', () => troubles.length > 0 && server.misbehave.subscriptions.size === 1);
+      const late = follow(position);
+      await when('a batch', () => late.batches.length === 1);
+      expect(late.batches[0]).toMatchObject({ events: [{ stream: 'orders-b' }], caughtUp: true });
+      server.misbehave.behave();
+      await late.stop();
     });
 
     it('says nothing of a head that is behind what was acknowledged', async () => {

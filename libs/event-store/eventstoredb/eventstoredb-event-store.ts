@@ -1,17 +1,20 @@
 import type { AppendResp, ReadResp } from '@eventstore/db-client/generated/streams_pb.js';
 import { type Clock, comparePositions, laterPosition, type NewEvent, type Position, type RecordedEvent, type Secret, startOfLog } from '#kernel';
 import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } from '../admission.ts';
+import { exitProcess } from '../exit-process.ts';
 import { passes, prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
 import { patiently } from '../patience.ts';
 import { type AppendResult, type CopyableEventStore, type EventBatch, type ExpectedRevision, OutcomeUnknown, StoreUnavailable, type StreamFilter, StreamTombstoned, WrongExpectedRevision } from '../port.ts';
 import { Tail } from '../tail.ts';
+import { Acknowledged } from './acknowledged.ts';
 import { catchUp } from './catch-up.ts';
 import { readTarget } from './connection.ts';
 import { type LogRecord, recordOf } from './envelope.ts';
 import { appendFailure, isRefusedPlace, kindOf, readFailure } from './failure.ts';
 import { Feed } from './feed.ts';
 import { Page } from './page.ts';
+import { type Mark, markOf, removal, Trail } from './trail.ts';
 import { type Sending, Wire, within } from './wire.ts';
 
 export interface EventStoreDbOptions {
@@ -23,11 +26,17 @@ export interface EventStoreDbOptions {
   readonly clock: Clock;
   /** Told of what the store comes over by itself: a subscription that broke, a connection that was lost. */
   readonly onTrouble?: (error: Error) => void;
+  /**
+   * Called once when the store has lost events that it had shown or acknowledged to this process (a failover to a node that never
+   * had them). Nobody can tell what in this process was made of them, so it must end; by default it says why on stderr and exits
+   * with 1.
+   */
+  readonly onFatal?: (error: Error) => void;
   /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
   readonly recentEvents?: number;
   /** How long an append or a removal may take before its outcome is unknown, and a read before the store is unavailable; default 3 s. */
   readonly timeoutMs?: number;
-  /** How often it is checked that the subscription is not silent while the log moves; default 10 s. It is found at the second look. */
+  /** How often it is checked that the subscription is not silent while the log moves (which is found at the second look), and that nothing was lost; default 10 s. */
   readonly lookMs?: number;
 }
 
@@ -48,10 +57,10 @@ export async function openEventStoreDb(options: EventStoreDbOptions): Promise<Co
   const target = readTarget(options.connectionString);
   if (taken) throw new Error('an EventStoreDB connection is open in this process already: one process has one');
   taken = true;
-  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined } = options;
+  const { clock, timeoutMs = 3_000, recentEvents = 8_192, lookMs = 10_000, onTrouble = () => undefined, onFatal = exitProcess } = options;
   try {
     const wire = new Wire(target, clock, timeoutMs, onTrouble);
-    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble });
+    const store = new EventStoreDb(wire, { clock, timeoutMs, recentEvents, lookMs, onTrouble, onFatal });
     await store.open();
     return store;
   } catch (error) {
@@ -69,21 +78,26 @@ class EventStoreDb implements CopyableEventStore {
   readonly #closing = new AbortController();
   readonly #removed = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
+  readonly #acknowledged: Acknowledged;
   #tail = new Tail(startOfLog, 0);
+  #trail = new Trail(startOfLog, undefined);
   #feed: Feed | undefined;
-  /** The latest position that was acknowledged here: nobody in this process is told that the log ends before it. */
-  #acknowledged: Position = startOfLog;
+  /** Why nothing of this process can be relied on any more. */
+  #lost: StoreUnavailable | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(wire: Wire, settings: Settings) {
     this.#wire = wire;
     this.#settings = settings;
+    this.#acknowledged = new Acknowledged({ clock: settings.clock, shown: () => this.#tail.head, wake: () => this.#growth.announce() });
   }
 
   async open(): Promise<void> {
     try {
       const head = await this.#head();
       for await (const message of this.#wire.removals()) this.#removed.add(recordOf(message)?.stream ?? '');
+      const last = await this.#last(({ kind, stream }) => kind === 'event' && !this.#removed.has(stream), startOfLog);
+      this.#trail = new Trail(head, last);
       this.#tail = new Tail(head, this.#settings.recentEvents);
     } catch (error) {
       await this.#wire.close();
@@ -91,8 +105,47 @@ class EventStoreDb implements CopyableEventStore {
     }
     const { clock, lookMs, onTrouble } = this.#settings;
     const follows = (after: Position, signal: AbortSignal): AsyncIterable<ReadResp> => this.#wire.follow(after, undefined, signal);
-    this.#feed = new Feed({ clock, lookMs, onTrouble, tail: this.#tail, growth: this.#growth, removed: this.#removed, follow: follows, end: () => this.#end() });
+    this.#feed = new Feed({
+      clock,
+      lookMs,
+      onTrouble,
+      signal: this.#closing.signal,
+      tail: this.#tail,
+      growth: this.#growth,
+      removed: this.#removed,
+      follow: follows,
+      end: () => this.#end(),
+      trail: this.#trail,
+      verify: () => this.#verify(),
+    });
     this.#feed.start();
+  }
+
+  /** Ends everything when something is gone that this process knows of: nobody can tell what here was made of it. */
+  async #verify(): Promise<void> {
+    const missing = await this.#trail.missing((stream, revision) => this.#reading(() => this.#find(stream, revision)));
+    if (missing === undefined || this.#closing.signal.aborted) return;
+    this.#lost = new StoreUnavailable(
+      `events that were acknowledged are gone: EventStoreDB has lost ${missing}, and perhaps more, as after a failover; the process ends, and what it made of them is made anew at the next start`,
+    );
+    this.#closing.abort(this.#lost);
+    this.#settings.onFatal(this.#lost);
+  }
+
+  /** Without the subscription the log is asked whether it is still the same, before it is written and after it was read. */
+  async #sameLog(): Promise<void> {
+    if (this.#feed?.unbroken !== true) await this.#verify();
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  async #find(stream: string, revision: number): Promise<Mark | undefined> {
+    try {
+      for await (const message of this.#wire.readStream(stream, revision, 1)) return recordOf(message);
+    } catch (error) {
+      if (kindOf(error) !== 'stream-deleted') throw error;
+      return { stream, revision, position: startOfLog, id: removal };
+    }
+    return undefined;
   }
 
   serverVersion(): Promise<string> {
@@ -102,12 +155,15 @@ class EventStoreDb implements CopyableEventStore {
   async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     const metadata = admitAppend(stream, expected, events);
     return await this.#during(async () => {
+      await this.#sameLog();
       const answer = await this.#settled(() => this.#wire.append(stream, expected, events, metadata), stream, expected);
       const refused = answer.getWrongExpectedVersion();
       if (refused !== undefined) throw new WrongExpectedRevision(stream, expected, refused.hasCurrentRevision() ? Number(refused.getCurrentRevision()) : 'NO_STREAM');
       const position = await this.#positionOf(answer);
-      this.#acknowledged = laterPosition(this.#acknowledged, position);
-      return { revision: (expected === 'NO_STREAM' ? -1 : expected) + events.length, position };
+      const revision = (expected === 'NO_STREAM' ? -1 : expected) + events.length;
+      if (answer.getSuccess()?.hasPosition() === true) this.#trail.expect({ stream, revision, position, id: events.at(-1)?.id ?? '' });
+      this.#acknowledged.add(position);
+      return { revision, position };
     });
   }
 
@@ -129,7 +185,7 @@ class EventStoreDb implements CopyableEventStore {
     try {
       return await within(clock, timeoutMs, sending.answer, sending.cancel);
     } catch (error) {
-      if (again && kindOf(error) === 'not-leader') return await this.#settled(send, stream, expected, false);
+      if (again && this.#leadsElsewhere(error)) return await this.#settled(send, stream, expected, false);
       throw appendFailure(error, sending.sent(), stream, expected);
     }
   }
@@ -143,12 +199,14 @@ class EventStoreDb implements CopyableEventStore {
       try {
         for await (const message of this.#wire.readStream(stream, from, limit)) {
           const record = recordOf(message);
-          if (record?.kind === 'event') events.push(record.read());
+          if (record?.kind !== 'event') continue;
+          this.#trail.expect(markOf(record));
+          events.push(record.read());
         }
       } catch (error) {
-        if (kindOf(error) === 'stream-deleted') return [];
-        throw error;
+        if (kindOf(error) !== 'stream-deleted') throw error;
       }
+      await this.#sameLog();
       return events;
     }));
   }
@@ -157,7 +215,13 @@ class EventStoreDb implements CopyableEventStore {
     admitPosition(after);
     admitLimit(limit);
     const prefixes = prefixesOf(filter);
-    return await this.#during(() => this.#reading(() => this.#page(after, prefixes, limit)));
+    return await this.#during(() => this.#reading(() => this.#read(after, prefixes, limit)));
+  }
+
+  async #read(after: Position, prefixes: readonly string[] | undefined, limit: number): Promise<EventBatch> {
+    const batch = await this.#page(after, prefixes, limit);
+    await this.#sameLog();
+    return batch;
   }
 
   /**
@@ -182,9 +246,15 @@ class EventStoreDb implements CopyableEventStore {
     for await (const message of this.#wire.readAll({ from }, count)) {
       received += 1;
       const record = recordOf(message);
-      if (record !== undefined && !page.take(record)) return page.cut();
+      if (record === undefined) continue;
+      this.#knowOf(record);
+      if (!page.take(record)) return page.cut();
     }
     return received >= count ? page.cut() : page.end();
+  }
+
+  #knowOf(record: LogRecord): void {
+    if (record.kind !== 'system') this.#trail.expect(markOf(record));
   }
 
   #shows(record: LogRecord, prefixes: readonly string[] | undefined): boolean {
@@ -207,6 +277,7 @@ class EventStoreDb implements CopyableEventStore {
     } catch (error) {
       if (!ends.aborted) throw error;
     }
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   /** Far from the head the server filters. What breaks off is gone on with page by page, which waits until the store can be read again. */
@@ -215,7 +286,14 @@ class EventStoreDb implements CopyableEventStore {
     if (signal.aborted || this.#tail.covers(after)) return;
     try {
       const messages = this.#wire.follow(after, prefixes, signal, timeoutMs);
-      yield* catchUp(messages, after, (record) => this.#shows(record, prefixes), (position) => this.#tail.covers(position));
+      const shows = (record: LogRecord): boolean => {
+        this.#knowOf(record);
+        return this.#shows(record, prefixes);
+      };
+      for await (const batch of catchUp(messages, after, shows, (position) => this.#tail.covers(position))) {
+        await this.#sameLog();
+        yield batch;
+      }
     } catch (error) {
       if (!signal.aborted) onTrouble(readFailure(error));
     }
@@ -223,19 +301,22 @@ class EventStoreDb implements CopyableEventStore {
 
   /** What follows a position, out of memory where it is there; waits until it can be read. */
   async #next(after: Position, prefixes: readonly string[] | undefined, limit: number, signal: AbortSignal): Promise<EventBatch> {
-    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged) >= 0;
+    const current = this.#feed?.live === true && comparePositions(this.#tail.head, this.#acknowledged.position) >= 0;
     const recent = current ? this.#tail.read(after, prefixes, limit) : undefined;
     if (recent !== undefined) return recent;
     const { clock, onTrouble } = this.#settings;
-    return await patiently(() => this.#reading(() => this.#page(after, prefixes, limit)), { clock, signal, onTrouble });
+    return await patiently(() => this.#reading(() => this.#read(after, prefixes, limit)), { clock, signal, onTrouble });
   }
 
   async tombstone(stream: string): Promise<void> {
     admitStream(stream);
     await this.#during(async () => {
+      await this.#sameLog();
       try {
         const answer = await this.#settled(() => this.#wire.tombstone(stream), stream, 'NO_STREAM');
-        this.#acknowledged = laterPosition(this.#acknowledged, answer.getPosition()?.getCommitPosition() ?? startOfLog);
+        const position = answer.getPosition()?.getCommitPosition() ?? startOfLog;
+        this.#trail.expect({ stream, revision: 0, position, id: removal });
+        this.#acknowledged.add(position);
       } catch (error) {
         if (!(error instanceof StreamTombstoned)) throw error;
       }
@@ -251,18 +332,25 @@ class EventStoreDb implements CopyableEventStore {
     return await this.#during(() => this.#reading(() => this.#head()));
   }
 
-  /** The last record that is not the server's own: looked for backwards from the end, at most to what is known. */
+  /** Of the last record that is not the server's own. */
   async #head(): Promise<Position> {
-    const known = laterPosition(this.#tail.head, this.#acknowledged);
+    const known = laterPosition(this.#tail.head, this.#acknowledged.position);
+    const last = await this.#last(({ kind }) => kind !== 'system', known);
+    return last?.position ?? known;
+  }
+
+  /** The last record that is wanted: looked for backwards from the end, at most to a position. */
+  async #last(wanted: (record: LogRecord) => boolean, after: Position): Promise<LogRecord | undefined> {
     for (let count = fewRecords; ; count *= 8) {
       let received = 0;
       for await (const message of this.#wire.readAll({ backwardsFromEnd: true }, count)) {
         received += 1;
         const record = recordOf(message);
-        if (record !== undefined && comparePositions(record.position, known) <= 0) return known;
-        if (record !== undefined && record.kind !== 'system') return record.position;
+        if (record === undefined) continue;
+        if (comparePositions(record.position, after) <= 0) return undefined;
+        if (wanted(record)) return record;
       }
-      if (received < count) return known;
+      if (received < count) return undefined;
     }
   }
 
@@ -277,15 +365,16 @@ class EventStoreDb implements CopyableEventStore {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(new StoreUnavailable('the event store is closed'));
     await Promise.allSettled([...this.#pending]);
-    await this.#feed?.stop();
+    this.#acknowledged.stop();
+    await this.#feed?.ended();
     await this.#wire.close();
     taken = false;
   }
 
   async #during<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closing.signal.aborted) throw new StoreUnavailable('the event store is closed');
+    this.#closing.signal.throwIfAborted();
     const running = work();
     this.#pending.add(running);
     try {
@@ -300,8 +389,14 @@ class EventStoreDb implements CopyableEventStore {
     try {
       return await read();
     } catch (error) {
-      if (again && kindOf(error) === 'not-leader') return await this.#reading(read, false);
+      if (again && this.#leadsElsewhere(error)) return await this.#reading(read, false);
       throw readFailure(error);
     }
+  }
+
+  #leadsElsewhere(error: unknown): boolean {
+    if (kindOf(error) !== 'not-leader') return false;
+    this.#feed?.beginAgain();
+    return true;
   }
 }
