@@ -739,7 +739,7 @@ describe('what can go wrong', () => {
     await world.onDelivery(id, { type: 'WebhookDeliverySucceeded', data: outcome });
     await world.clock.advance(minuteMs);
     expect(world.deliveryEvents(id).map(({ type }) => type)).toEqual(['WebhookDeliveryScheduled', 'WebhookDeliverySucceeded', 'WebhookDeliveryDuplicateAttempted']);
-    expect(outcomeOf(world, id)).toMatchObject({ attempt: 2, status: 200, transcriptSha256: sha256Hex(JSON.stringify(world.transcripts()[0])) });
+    expect(outcomeOf(world, id)).toMatchObject({ subscriptionId: 'alpha', attempt: 2, status: 200, transcriptSha256: sha256Hex(JSON.stringify(world.transcripts()[0])) });
     expect(world.sent).toHaveLength(1);
   });
 

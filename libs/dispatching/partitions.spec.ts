@@ -687,10 +687,28 @@ describe('what a process before us records late', () => {
     const [, id = ''] = await publishMany(world, 2, 'alpha');
     await world.onSubscription('alpha', { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } });
     await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.clock.advance(3 * secondMs);
     await world.onDelivery(id, failed('alpha', world.clock.now() + secondMs));
     await world.publish('later', ['alpha']);
     await world.clock.advance(minuteMs);
     expect(eventsSent(world)).toEqual(['e-0', 'later']);
+  });
+
+  it('what was read before our own outcome does not undo it', async () => {
+    const world = await withAlpha(partitions);
+    world.reply = ({ nth }) => (nth === 1 ? 500 : 200);
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    const go = heldBack(world, 'webhookdelivery-');
+    await world.onDelivery(id, { type: 'CommandExecuted', data: {} });
+    await world.settle();
+    world.follows = false;
+    world.slowRead = () => undefined;
+    await world.clock.advance(10 * secondMs);
+    expect(world.delivery(id).status).toBe('DELIVERED');
+    go();
+    await world.clock.advance(hourMs);
+    expect(world.sent).toHaveLength(2);
   });
 
   it('outcomes of a time when they did not say whose they are count as well', async () => {
