@@ -45,7 +45,7 @@ export interface Outside {
   readonly version: string;
   /** Also count what the process as a whole does: memory, event loop, garbage collection. */
   readonly processMetrics: boolean;
-  /** The log can't be written any more, and only a restart can tell what is on disk: the process must end. */
+  /** The log can't be written any more, or has lost what this process made something of: only a restart can tell what is there, so the process must end. */
   readonly onFatal: (error: Error) => void;
   readonly seams?: Seams;
 }
@@ -154,7 +154,7 @@ async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: 
   const late = new AbortController();
   const cancel = clock.after(storeWithinMs, () => late.abort(new StoreUnavailable(`the event store of KF_EVENT_STORE has not answered for ${storeWithinMs / 1_000} s`)));
   try {
-    return { store: await patiently(() => openEventStoreDb({ connectionString, clock, onTrouble }), { clock, signal: late.signal, onTrouble }), backups: noBackups };
+    return { store: await patiently(() => openEventStoreDb({ connectionString, clock, onTrouble, onFatal }), { clock, signal: late.signal, onTrouble }), backups: noBackups };
   } finally {
     cancel();
   }
