@@ -106,6 +106,13 @@ describe('a copy of a log', () => {
     expect(report.categories.map(({ category }) => category)).toEqual(['approval', 'event', 'masterkey', 'recovery', 'sagacheckpoint', 'webhookdelivery']);
   });
 
+  it('leaves out what is still there of a stream that is being removed', async () => {
+    const [source, target] = [await smallLog(), farLog()];
+    source.tombstones.add('recovery-acme.production.r1');
+    expect(await copied(source, storeOf(target))).toMatchObject({ events: 11, removedStreams: 2, equal: true });
+    expect(target.streams.has('recovery-acme.production.r1')).toBe(false);
+  });
+
   it('does not change the log', async () => {
     const source = await smallLog();
     const before = JSON.stringify([source.events, source.head, [...source.tombstones]]);

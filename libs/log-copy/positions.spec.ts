@@ -24,5 +24,10 @@ describe('the positions of a log', () => {
     }
   });
 
+  it('only grow', () => {
+    const positions = positionsOf(2, (index) => 10n + BigInt(index));
+    for (const position of ['11', '10', '0']) expect(() => positions.push(position)).toThrow(`position ${position} is not behind 11`);
+  });
+
   it('of an empty log are none', () => expect(new Positions().upTo('5')).toBe(0));
 });

@@ -11,8 +11,9 @@ export class Positions {
     return this.#count;
   }
 
-  /** Of the next event; later than all before. */
+  /** Of the next event. Throws `RangeError` when it is not behind all before. */
   push(position: Position): void {
+    if (this.#count > 0 && BigInt(position) <= this.#value(this.#count - 1)) throw new RangeError(`position ${position} is not behind ${this.at(this.#count)}`);
     const chunk = this.#chunks[Math.floor(this.#count / perChunk)] ?? new BigUint64Array(perChunk);
     if (this.#count % perChunk === 0) this.#chunks.push(chunk);
     chunk[this.#count % perChunk] = BigInt(position);

@@ -20,6 +20,7 @@ import { type ServerProcess, startServer } from '../support/server-process.ts';
 
 const environment = { KF_RETRY_SCHEDULE: '0s,3s,3s,3s,3s,3s,3s,3s,3s,3s' };
 const program = fileURLToPath(new URL('../../dist/apps/log-copy/main.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../dist/apps/cli/main.js', import.meta.url));
 
 let inbox: Inbox;
 let target: EventStoreDb;
@@ -116,6 +117,7 @@ let whileItRan: Run;
 let whileCopying: Awaited<ReturnType<typeof refusedStart>>;
 let onHalf: Awaited<ReturnType<typeof refusedStart>>;
 let half: number;
+let interrupted: { readonly code: unknown; readonly err: string };
 let bytesBefore: string;
 let done: Run;
 /** What the boxes answer: to what stays open until after the copy, and to what is recovered from before it on. */
@@ -177,6 +179,18 @@ async function killedCopy(): Promise<void> {
     await ended;
   }
   half = ours();
+}
+
+/** Ctrl-C on `kf`, in the rest of the copy. */
+async function interruptedCopy(): Promise<void> {
+  const child = spawn(process.execPath, [cli, 'log', 'copy', '--from', oldDir], { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env['PATH'], KF_EVENT_STORE: target.url } });
+  const ended = once(child, 'close');
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  await eventually('more events', () => (ours() >= half + 10 ? true : undefined), 20_000);
+  child.kill('SIGINT');
+  const [code] = (await ended) as [unknown];
+  interrupted = { code, err };
   target.misbehave.behave();
 }
 
@@ -194,6 +208,7 @@ beforeAll(async () => {
   await store.close();
   bytesBefore = sha256Hex(readFileSync(join(oldDir, 'events.db')));
   await killedCopy();
+  await interruptedCopy();
   onHalf = await refusedStart({ ...onCopy(), KF_DATA_DIR: newDir });
   done = await kfCopy();
 }, 180_000);
@@ -223,12 +238,16 @@ describe('kf log copy', () => {
     expect(onHalf.err).toContain('the log holds events but no registered master key');
   });
 
+  it('ends with Ctrl-C, and lets go of the folder', () => {
+    expect(interrupted).toEqual({ code: 1, err: 'error: the copy was interrupted before it was complete. Run it again: it goes on where it was\n' });
+  });
+
   it('goes on when it is run again, and ends with equal counts and digests', async () => {
     expect({ code: done.code, err: done.code === 0 ? '' : done.err }).toEqual({ code: 0, err: '' });
     const { events, alreadyThere, removedStreams, digest, targetDigest, equal, categories } = done.json as { readonly events: number; readonly alreadyThere: number; readonly removedStreams: number; readonly digest: string; readonly targetDigest: string; readonly equal: boolean; readonly categories: readonly { readonly source: number; readonly target: number }[] };
     const log = await readStoredLog(oldDir);
     expect({ events, removedStreams, equal, digest }).toEqual({ events: log.length, removedStreams: 1, equal: true, digest: targetDigest });
-    expect(alreadyThere).toBeGreaterThanOrEqual(20);
+    expect(alreadyThere).toBeGreaterThanOrEqual(half - 1 + 10);
     expect(alreadyThere).toBeLessThan(events);
     expect(categories.every((count) => count.source === count.target)).toBe(true);
     expect(new Set(target.log.events.filter(({ stream }) => !stream.startsWith('$')).map(({ id }) => id)).size).toBe(events + 1);
