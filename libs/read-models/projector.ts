@@ -65,11 +65,24 @@ export class Projector {
     const { store, clock, path, historyDays } = this.#parts;
     const opened = await this.#thread.ask('open', { path, historyDays });
     if (opened.unreadable !== null) this.#alarm('read-models-remade', null, `the file was no read model (${opened.unreadable}) and is built anew`);
-    const ahead = comparePositions(highest(opened.standings), await store.head()) > 0;
+    const head = await store.head();
+    const ahead = comparePositions(highest(opened.standings), head) > 0;
     if (ahead) this.#alarm('read-models-remade', null, 'the file is ahead of the log, so it belongs to another one, and is built anew');
     this.#standings = ahead ? (await this.#thread.ask('reset', { path, historyDays })).standings : opened.standings;
-    this.#told = this.#standings.some(runs) ? highest(this.#standings) : await store.head();
-    for (const { name } of this.#standings) this.#atHeadMs.set(name, this.#atHeadMs.get(name) ?? clock.monotonicMs());
+    this.#told = this.#standings.some(runs) ? highest(this.#standings) : head;
+    const unreadMs = await this.#unreadForMs(head);
+    for (const { name } of this.#standings) this.#atHeadMs.set(name, this.#atHeadMs.get(name) ?? clock.monotonicMs() - unreadMs);
+  }
+
+  /** How long ago the next event to be folded was recorded; 0 when there is none. A process that has just begun is not current for that. */
+  async #unreadForMs(head: Position): Promise<number> {
+    const { store, clock } = this.#parts;
+    if (comparePositions(this.#from(), head) >= 0) return 0;
+    for await (const { events: [next], caughtUp } of store.subscribe(this.#from(), followed, this.#stopping.signal)) {
+      if (next !== undefined) return Math.max(0, clock.now() - (Date.parse(next.metadata['recordedat'] ?? '') || 0));
+      if (caughtUp) break;
+    }
+    return 0;
   }
 
   start(): void {
