@@ -31,7 +31,7 @@ const copy: Part = verb({
     'Every event keeps its stream, revision, id, bytes and metadata, and its place in the order; positions are those of the target, also where events name them. The folder is only read. ' +
     'At the end both logs are read again and compared: a count of each category, and SHA-256 over all of it. Only then is the master key registered, so no server starts on a copy that is not complete. ' +
     'No server is asked, and no API key is needed. Exit code 1 when it did not work or the digests differ. With --quiet: the digest.',
-  examples: ['KF_EVENT_STORE=esdb://127.0.0.1:2113?tls=false kf log copy --from data'],
+  examples: ["KF_EVENT_STORE='esdb://127.0.0.1:2113?tls=false' kf log copy --from data"],
   flags: { from: required('--from <data-dir>', text(4_096), 'the data folder of the stopped server') },
   withoutProfile: true,
   run: async (session, { from }) => {
