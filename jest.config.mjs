@@ -1,4 +1,5 @@
-/** One configuration, two projects: what runs in process, and what starts real processes from the build. */
+import { oneEngine } from './test/e2e/one-engine.mjs';
+
 const shared = {
   testEnvironment: 'node',
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons', 'import'] },
@@ -31,5 +32,13 @@ export default {
     { ...shared, displayName: 'integration', testMatch: ['<rootDir>/test/integration/**/*.spec.ts'] },
     { ...shared, displayName: 'simulation', testMatch: ['<rootDir>/test/simulation/**/*.spec.ts'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'] },
+    // Again, with the servers on an EventStoreDB (test/support/e2e/home.ts).
+    {
+      ...shared,
+      displayName: 'e2e-eventstoredb',
+      testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'],
+      testPathIgnorePatterns: Object.keys(oneEngine).map((name) => `/test/e2e/${name}\\.spec\\.ts$`),
+      globals: { engineOfServers: 'eventstoredb' },
+    },
   ],
 };

@@ -7,7 +7,6 @@ import { type Answer, type Api, demo, slugOf } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { type Delivered, Inbox, type Reply } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
-import { readStoredLog } from '../support/e2e/stored-log.ts';
 import { type Run, Terminal } from '../support/e2e/terminal.ts';
 
 jest.setTimeout(60_000);
@@ -84,7 +83,7 @@ describe('a backup that was taken under load, restored into a new folder after k
     await load.end();
     await original.server.kill();
     for (const [from, name] of [[join(terminal.home, 'copies', 'first'), 'events.db'], [original.dataDir, 'master.key']] as const) copyFileSync(join(from, name), join(restored.dataDir, name));
-    expect((await readStoredLog(restored.dataDir)).at(-1)?.position).toBe(position);
+    expect((await restored.home.readLog()).at(-1)?.position).toBe(position);
     await restored.startServer();
   }, 60_000);
 

@@ -4,7 +4,6 @@ import type { Api} from '../support/e2e/api.ts';
 import { type Answer, type CommandOptions, demo, sam, slugOf } from '../support/e2e/api.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
-import { readStoredLog } from '../support/e2e/stored-log.ts';
 
 jest.setTimeout(30_000);
 
@@ -59,7 +58,7 @@ describe('fifty requests at once with one idempotency key', () => {
     await inbox.arrived('published', 2);
 
     await installation.stop();
-    log = await readStoredLog(installation.dataDir);
+    log = await installation.home.readLog();
   }, 60_000);
   afterAll(async () => {
     await inbox?.close();

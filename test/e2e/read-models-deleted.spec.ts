@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/e2e/eventually.ts';
+import { engine, Home } from '../support/e2e/home.ts';
 import { type Received, type ReceiverProcess, startReceiverProcess } from '../support/receiver.ts';
 import { type ServerProcess, startServer } from '../support/server-process.ts';
 
 const operator = { type: 'USER', id: 'operator' };
 /** So many that a rebuild folds the schedule of some deliveries before their outcome. */
-const events = 400;
+const events = engine === 'sqlite' ? 400 : 120;
 /** Nobody listens on this port: what goes there waits for a retry that does not come in this test. */
 const unreachable = 'http://127.0.0.1:9/';
 
 describe('read models that are deleted', () => {
-  let dataDir: string;
+  let home: Home;
   let receiver: ReceiverProcess;
   let server: ServerProcess;
   let received: Received[];
@@ -23,20 +23,20 @@ describe('read models that are deleted', () => {
   beforeEach(async () => {
     received = [];
     onReceived = () => undefined;
-    dataDir = await mkdtemp(join(tmpdir(), 'countersign-read-models-'));
+    home = new Home();
     receiver = await startReceiverProcess((one) => {
       received.push(one);
       onReceived();
     });
     server = await start();
-  });
+  }, 60_000);
   afterEach(async () => {
     await server.stop();
     await receiver.close();
-    await rm(dataDir, { recursive: true });
+    await home.remove();
   });
 
-  const start = (): Promise<ServerProcess> => startServer({ dataDir, environment: { KF_RETRY_SCHEDULE: '0s,2h' } });
+  const start = async (): Promise<ServerProcess> => startServer({ dataDir: home.dataDir, environment: { ...(await home.environment()), KF_RETRY_SCHEDULE: '0s,2h' } });
 
   async function json<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
     const answer = await fetch(`${server.url}${path}`, { ...init, headers: { authorization: `Bearer ${server.rootKey}`, ...init.headers } });
@@ -87,7 +87,7 @@ describe('read models that are deleted', () => {
     expect(before.slice(0, 5).map((list) => (list as { items: readonly object[] }).items.length)).toEqual([events, events, events, 1, 1]);
 
     await server.stop();
-    for (const suffix of ['', '-wal', '-shm']) await rm(join(dataDir, `read-models.db${suffix}`), { force: true });
+    for (const suffix of ['', '-wal', '-shm']) await rm(join(home.dataDir, `read-models.db${suffix}`), { force: true });
     server = await start();
     expect(await lists(position, eventId)).toEqual(before);
 

@@ -1,14 +1,11 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Api} from '../support/e2e/api.ts';
-import { demo, kim, slugOf } from '../support/e2e/api.ts';
+import { demo, kim } from '../support/e2e/api.ts';
 import { eventually } from '../support/e2e/eventually.ts';
 import { Inbox } from '../support/e2e/inbox.ts';
 import { Installation } from '../support/e2e/installation.ts';
-import { refusedStart } from '../support/e2e/refused-start.ts';
 
 jest.setTimeout(30_000);
 
@@ -127,76 +124,4 @@ describe('started again', () => {
     await api.publishOne({ eventId: 'again-2', type: 'again.event', data: {} });
     expect((await inbox.arrived('again', 2)).map(({ event }) => event.id)).toEqual(['again-1', 'again-2']);
   }, 30_000);
-
-  it('with a root key from the environment it takes that one alone; without its root.key it makes another', async () => {
-    await installation.startServer();
-    const old = installation.server.rootKey;
-    await installation.stop();
-    const chosen = randomBytes(24).toString('hex');
-    await installation.startServer({ KF_ROOT_KEY: chosen });
-    expect((await installation.root.as(chosen).get('/api/whoami')).body).toMatchObject({ keyId: 'root' });
-    expect((await installation.root.get('/api/whoami')).status).toBe(401);
-    expect(installation.log).not.toContain(chosen);
-    await installation.stop();
-    rmSync(join(installation.dataDir, 'root.key'));
-    await installation.startServer();
-    expect(installation.server.rootKey).not.toBe(old);
-    expect((await installation.root.get('/api/whoami')).status).toBe(200);
-    expect(slugOf(await installation.root.as(old).get('/api/whoami'))).toBe('unauthenticated');
-  });
-});
-
-describe('it refuses to start, says why, and leaves everything as it was', () => {
-  const start = (environment: Readonly<Record<string, string>> = {}): ReturnType<typeof refusedStart> => refusedStart({ KF_DATA_DIR: installation.dataDir, ...environment });
-
-  it('beside another on its folder, which goes on undisturbed', async () => {
-    await installation.startServer();
-    const second = await start();
-    expect(second).toMatchObject({ code: 1, err: expect.stringContaining('in use by another process') });
-    expect(second.err).toContain(installation.dataDir);
-    await installation.root.subscribe(inbox.url('undisturbed'), 'still.here');
-    await installation.root.publish('still.here');
-    await inbox.arrived('undisturbed', 1);
-  });
-
-  it('on a port that is taken', async () => {
-    const taken = new URL(inbox.url('any')).port;
-    expect(await start({ KF_PORT: taken })).toMatchObject({ code: 1, err: expect.stringMatching(new RegExp(`did not start: .*${taken}`)) });
-  });
-
-  it('with variables it does not know or understand, and names each with the nearest, or with what is right', async () => {
-    const { code, err } = await start({ KF_PROT: '1', KF_ALLOW_TARGET: 'loopback', KF_DATADIR: '/nowhere', KF_RETRY_SCHEDULE: '5s,1m', KF_ROLES: 'api,saga', KF_EVENT_STORE: 'redis', KF_PORT: '65536' });
-    expect(code).toBe(2);
-    for (const [unknown, nearest] of [['KF_PROT', 'KF_PORT'], ['KF_ALLOW_TARGET', 'KF_ALLOW_TARGETS'], ['KF_DATADIR', 'KF_DATA_DIR']]) expect(err).toContain(`${unknown} is not a known variable. Did you mean "${nearest}"?`);
-    for (const [name, right] of [['KF_RETRY_SCHEDULE', 'starts with'], ['KF_ROLES', 'api, sagas, dispatcher'], ['KF_EVENT_STORE', 'sqlite'], ['KF_PORT', '0 to 65535']]) expect(err).toMatch(new RegExp(`${name} must be .*${right}`));
-  });
-
-  it('with an allowance that means nothing', async () => {
-    expect(await start({ KF_ALLOW_TARGETS: 'loopback,10.0.0.1/8' })).toMatchObject({ code: 2, err: expect.stringContaining('10.0.0.1/8') });
-  });
-
-  it('with a log but without its master key, or with another one; with the right one it goes on', async () => {
-    await installation.startServer();
-    await installation.root.subscribe(inbox.url('sealed'), 'sealed.event');
-    await installation.stop();
-    const file = join(installation.dataDir, 'master.key');
-    const masterKey = readFileSync(file, 'utf8');
-    rmSync(file);
-    expect(await start()).toMatchObject({ code: 1, err: expect.stringMatching(/master\.key/) });
-    const another = randomBytes(32).toString('base64');
-    const refused = await start({ KF_MASTER_KEY: another });
-    expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/master key/i) });
-    expect(refused.all).not.toContain(another);
-    writeFileSync(file, masterKey, { mode: 0o600 });
-    await installation.startServer();
-    await installation.root.publish('sealed.event');
-    await inbox.arrived('sealed', 1);
-  });
-
-  it('with a root key that others can read', async () => {
-    await installation.startServer();
-    await installation.stop();
-    chmodSync(join(installation.dataDir, 'root.key'), 0o644);
-    expect(await start()).toMatchObject({ code: 1, err: expect.stringMatching(/root\.key.*0600/) });
-  });
 });

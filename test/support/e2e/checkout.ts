@@ -73,9 +73,9 @@ export async function freePorts(count: number): Promise<readonly string[]> {
 
 export const startWithinMs = 60_000;
 
-/** Starts the server as the README's tour does, on a port of its own, and waits until it says that it listens. */
-export async function tourServer(folder: string, port: string): Promise<Shell> {
-  const server = bash(blocks('sh tour server').join(''), folder, { KF_PORT: port });
+/** Starts the server as the README's tour does, on a port of its own and told what else it needs, and waits until it says that it listens. */
+export async function tourServer(folder: string, port: string, environment: Readonly<Record<string, string>>): Promise<Shell> {
+  const server = bash(blocks('sh tour server').join(''), folder, { KF_PORT: port, ...environment });
   for (const deadline = performance.now() + startWithinMs; !server.said().includes(`listens on http://127.0.0.1:${port}`); await delay(50)) {
     if (server.child.exitCode !== null || performance.now() > deadline) throw new Error(`the server did not start:\n${server.said()}`);
   }

@@ -1,13 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ServerProcess, startServer } from '../server-process.ts';
 import { Api } from './api.ts';
+import { Home } from './home.ts';
 import { Witness } from './witness.ts';
 
-/** A data folder of its own, a server on it, and clients of that server, all of whose answers are held against openapi.yaml. */
+/** A home, a server on it, and clients of that server, all of whose answers are held against openapi.yaml. */
 export class Installation {
-  readonly dataDir = mkdtempSync(join(tmpdir(), 'countersign-e2e-'));
+  readonly home = new Home();
   readonly answers: { readonly asked: string; readonly text: string }[] = [];
   #server: ServerProcess | undefined;
   #witness: Witness | undefined;
@@ -19,8 +19,12 @@ export class Installation {
   }
 
   async startServer(environment: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.#server = await startServer({ dataDir: this.dataDir, environment });
+    this.#server = await startServer({ dataDir: this.dataDir, environment: { ...(await this.home.environment()), ...environment } });
     this.#witness ??= await Witness.before(() => this.#server?.url);
+  }
+
+  get dataDir(): string {
+    return this.home.dataDir;
   }
 
   get server(): ServerProcess {
@@ -50,10 +54,10 @@ export class Installation {
     await server?.stop();
   }
 
-  /** Stops the server, and removes the folder. Throws when an answer was not as openapi.yaml says. */
+  /** Stops the server, and removes its home. Throws when an answer was not as openapi.yaml says. */
   async end(): Promise<void> {
     await this.stop();
-    rmSync(this.dataDir, { recursive: true, force: true });
+    await this.home.remove();
     await this.#witness?.end();
   }
 }

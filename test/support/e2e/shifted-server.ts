@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readServerConfig } from '#config';
 import { createLog } from '#telemetry';
@@ -7,6 +6,7 @@ import { createServer } from '../../../apps/server/server.ts';
 import { systemIds } from '../../../apps/server/system.ts';
 import { Api } from './api.ts';
 import { eventually } from './eventually.ts';
+import { Home } from './home.ts';
 import { type ShiftedClock, shiftedClock } from './shifted-clock.ts';
 import { Witness } from './witness.ts';
 
@@ -21,16 +21,17 @@ export interface ShiftedServer {
   readonly root: Api;
   /** Everything it has logged. */
   log(): string;
-  /** Stops it, and removes the folder. Throws when an answer was not as openapi.yaml says. */
+  /** Stops it, and removes its home. Throws when an answer was not as openapi.yaml says. */
   end(): Promise<void>;
 }
 
 export async function startShiftedServer(environment: Readonly<Record<string, string>> = {}): Promise<ShiftedServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-shifted-'));
+  const home = new Home();
+  const folder = home.dataDir;
   const clock = shiftedClock();
   const logged: string[] = [];
   const server = await createServer({
-    config: readServerConfig({ KF_PORT: '0', KF_DATA_DIR: folder, KF_ALLOW_TARGETS: 'loopback', ...environment }),
+    config: readServerConfig({ KF_PORT: '0', KF_DATA_DIR: folder, KF_ALLOW_TARGETS: 'loopback', ...(await home.environment()), ...environment }),
     clock,
     ids: systemIds,
     log: createLog('info', { write: (line) => void logged.push(line) }),
@@ -53,7 +54,7 @@ export async function startShiftedServer(environment: Readonly<Record<string, st
     log: () => logged.join(''),
     end: async () => {
       await server.close();
-      rmSync(folder, { recursive: true, force: true });
+      await home.remove();
       await witness.end();
     },
   };

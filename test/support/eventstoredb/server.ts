@@ -76,7 +76,8 @@ export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = 
   };
 }
 
-const listen = (server: Server, port: number): Promise<number> =>
+/** Answers the port: 0 takes any free one. */
+export const listen = (server: Server, port: number): Promise<number> =>
   new Promise((resolve, reject) => {
     server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
@@ -84,8 +85,10 @@ const listen = (server: Server, port: number): Promise<number> =>
     });
   });
 
+export const newGrpcServer = (): Server => new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
+
 function serverOf(log: EventLog, misbehave: Misbehaviour, port: () => number): Server {
-  const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
+  const server = newGrpcServer();
   server.addService(StreamsService, { ...readsOf(log, misbehave), ...writesTo(log, misbehave) });
   server.addService(ServerFeaturesService, {
     getSupportedMethods: (_call: unknown, answer: (error: null, methods: object) => void) => answer(null, supportedMethods()),

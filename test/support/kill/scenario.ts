@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Random, randomOf } from '../../simulation/random.ts';
+import type { Home } from '../e2e/home.ts';
 import { type Received, type ReceiverProcess, startReceiverProcess } from '../receiver.ts';
 import { type ServerProcess, startServer } from '../server-process.ts';
 import { createKeys, type Keys } from './governed.ts';
@@ -27,7 +28,7 @@ export interface Survived {
 
 /** A server that is killed while it is busy, its clients, who repeat what was not answered, and its receiver. */
 export class KillScenario {
-  readonly #dataDir: string;
+  readonly #home: Home;
   readonly #random: Random;
   readonly #client = new TenaciousClient(lanes);
   readonly #received: Received[] = [];
@@ -35,8 +36,8 @@ export class KillScenario {
   #deliveriesUnderWay = 0;
   #news: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(dataDir: string, seed: number) {
-    this.#dataDir = dataDir;
+  constructor(home: Home, seed: number) {
+    this.#home = home;
     this.#random = randomOf(seed);
   }
 
@@ -69,7 +70,8 @@ export class KillScenario {
   }
 
   async #start(): Promise<ServerProcess> {
-    const server = await startServer({ dataDir: this.#dataDir, environment: { KF_LOG_LEVEL: 'warn', KF_RETRY_SCHEDULE: '0s,1s,1s,1s,1s,1s,1s,1s' } });
+    const environment = { ...(await this.#home.environment()), KF_LOG_LEVEL: 'warn', KF_RETRY_SCHEDULE: '0s,1s,1s,1s,1s,1s,1s,1s' };
+    const server = await startServer({ dataDir: this.#home.dataDir, environment });
     // What the receiver said of requests of the server before has long been told.
     this.#deliveriesUnderWay = 0;
     this.#client.up(server.url);
