@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -36,6 +36,24 @@ const omissions = { dev: ['dev'], optional: ['optional'], devOptional: ['dev', '
 const nobody = 65_534;
 const asNobody = process.getuid?.() === 0;
 
+/** The same files under another name, but for what is in `except`; there are too many to copy. */
+function link(from: string, to: string, except = ''): void {
+  if (from === except) return;
+  if (!statSync(from).isDirectory()) return linked(from, to);
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) link(join(from, name), join(to, name), except);
+}
+
+function linked(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    // The folder for temporary files is on another disk, or the file belongs to somebody else.
+    if (!['EXDEV', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code))) throw error;
+    copyFileSync(from, to);
+  }
+}
+
 const nowhere: Stage = { from: '', name: '', steps: [] };
 
 /** What the stages leave where the last one fetches it: the packages of an `npm ci` without these, and the build of the sources. */
@@ -48,12 +66,12 @@ const made: Readonly<Record<string, (stage: Stage, to: string) => void>> = {
       if (path === '' || isOut) continue;
       // Packages in it are listed by themselves.
       const inner = join(checkoutRoot, path, 'node_modules');
-      cpSync(join(checkoutRoot, path), join(to, path.replace(/^node_modules\//, '')), { recursive: true, filter: (source) => source !== inner });
+      link(join(checkoutRoot, path), join(to, path.replace(/^node_modules\//, '')), inner);
     }
   },
   '/app/dist': (stage, to) => {
     for (const folder of stage.steps.filter(({ keyword }) => keyword === 'COPY').flatMap(({ args }) => args.slice(0, -1))) {
-      if (['apps', 'libs'].includes(folder)) cpSync(join(checkoutRoot, 'dist', folder), join(to, folder), { recursive: true });
+      if (['apps', 'libs'].includes(folder)) link(join(checkoutRoot, 'dist', folder), join(to, folder));
     }
   },
 };
@@ -75,7 +93,7 @@ function build(root: string, stages: readonly Stage[], last: Stage): Image['path
   const at = (path: string): string => (path.startsWith('/') ? join(root, path) : join(workdir, path));
   const node = at('/usr/local/bin/node');
   mkdirSync(dirname(node), { recursive: true });
-  cpSync(process.execPath, node);
+  link(process.execPath, node);
   for (const step of last.steps) if (step.keyword === 'COPY') copy(stages, step, at);
   // What names a place in the image means it there.
   const kf = at('/usr/local/bin/kf');
