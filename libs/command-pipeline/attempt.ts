@@ -3,11 +3,9 @@ import type { Aggregates } from './aggregate.ts';
 import { type Claim, keyReused, readClaim } from './claim.ts';
 import type { AnyCommandDefinition } from './definition.ts';
 import { currentRecipe, fingerprintOf } from './identity.ts';
+import { appendsWithinMs } from './in-time.ts';
 import type { CommandRequest } from './port.ts';
 import type { World } from './world.ts';
-
-/** How long one command may take. */
-export const commandDeadlineMs = 10_000;
 
 /** One execution attempt of one command: what stays the same over its tries. */
 export interface Attempt {
@@ -26,6 +24,7 @@ export interface Attempt {
 
 /** Recall and identify: which command this is, which resource it changes, and whether its key means this request. */
 export async function begin(world: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<Attempt | Refusal> {
+  const deadlineMs = world.clock.monotonicMs() + appendsWithinMs;
   const claimStream = streamOf('command', request.site, commandId);
   const claimed = await readClaim(world.store, claimStream);
   const fpv = claimed?.fpv ?? currentRecipe;
@@ -43,7 +42,7 @@ export async function begin(world: World, aggregates: Aggregates, definition: An
     claimed,
     fingerprint,
     fpv,
-    deadlineMs: world.clock.monotonicMs() + commandDeadlineMs,
+    deadlineMs,
   };
 }
 

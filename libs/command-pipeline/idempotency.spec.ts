@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type CommandAnswer, type EventToPublish, publishEvent } from '#command-pipeline';
 import { type EventStore, OutcomeUnknown, StoreUnavailable } from '#event-store';
-import { isRefusal, type Json, type JsonObject, type Refusal } from '#kernel';
+import { isRefusal, type Json, type JsonObject, type Refusal, sleep } from '#kernel';
 import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, lee, rootKey, sam, site, through, upsertOf } from '../../test/support/governed-world.ts';
 
 const whs = { webhookSubscriptionId: 'whs_1' };
@@ -156,6 +156,24 @@ describe('an append whose answer is lost', () => {
     expect(outcome(await answer)).toBe('outcome-unknown');
   });
 
+  it.each(['append', 'readStream'] as const)('and a store that hangs at %s for longer is answered within 10 s; a retry gets the true result', async (operation) => {
+    const slowly = async <T>(work: () => Promise<T>): Promise<T> => {
+      await sleep(at.clock, 12_000);
+      return await work();
+    };
+    const slow = at.another((inner) => ({
+      ...through(inner),
+      append: (...args) => (operation === 'append' ? slowly(() => inner.append(...args)) : inner.append(...args)),
+      readStream: (...args) => (operation === 'readStream' ? slowly(() => inner.readStream(...args)) : inner.readStream(...args)),
+    }));
+    const answer = slow.execute(create('k'));
+    await at.clock.advance(10_000);
+    expect(outcome(await answer)).toBe('outcome-unknown');
+    await at.clock.advance(60_000);
+    expect(outcome(await at.pipeline.execute(create('k')))).toMatch(/^APPLIED/);
+    expect(await codes('WebhookSubscriptionCreated')).toBe(1);
+  });
+
   it('is 503 outcome-unknown too where a revoke stands in the log and its fence does not; a retry fences', async () => {
     await at.pipeline.execute(create('create'));
     const expiresOn = new Date(at.clock.now() + 3_600_000).toISOString();
@@ -290,6 +308,13 @@ describe('PublishEvent', () => {
     const published = publishEvent({ ...at.world, store: { ...through(at.store), ...gone } }, publisher, event());
     await at.clock.advance(11_000);
     expect(await published).toMatchObject({ refused: code });
+  });
+
+  it('is refused with outcome-unknown within 10 s by a store that hangs for longer', async () => {
+    const store = { ...through(at.store), append: () => new Promise<never>(() => undefined) };
+    const published = publishEvent({ ...at.world, store }, publisher, event());
+    await at.clock.advance(10_000);
+    expect(await published).toMatchObject({ refused: 'outcome-unknown' });
   });
 
   it('is refused, and rejects nothing, when the store is gone before', async () => {

@@ -7,6 +7,7 @@ import { claimKey, keyInFlight, keyReused, outcomeUnknown, storeUnavailable } fr
 import type { AnyCommandDefinition, MadeSecret } from './definition.ts';
 import { dryRun } from './dry-run.ts';
 import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
+import { inTime } from './in-time.ts';
 import { type Plan, planOf } from './plan.ts';
 import type { CommandAnswer, CommandPipeline, CommandRequest } from './port.ts';
 import { createTurns } from './turns.ts';
@@ -40,7 +41,7 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
     async execute(request) {
       const commandId = commandIdOf(request.site, request.idempotencyKey, request.caller === null ? 'saga' : 'caller');
       try {
-        return await run(request, commandId);
+        return await inTime(world.clock, run(request, commandId));
       } catch (error) {
         // Reads and seals fail like this, before any effect; from the append that is the effect on, `orUnknown` tells.
         if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();

@@ -2,9 +2,9 @@ import { AppendTooLarge, OutcomeUnknown, StoreUnavailable, StreamTombstoned } fr
 import { eventStream, isRefusal, newId, type NewEvent, type Position, type RecordedEvent, refuse, type Refusal, type Site } from '#kernel';
 import { eventPublished } from '#publishing';
 import { appendUntilKnown } from './append.ts';
-import { commandDeadlineMs } from './attempt.ts';
 import { keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
 import { commandIdOf, currentRecipe, eventIdOf, metadataOf } from './identity.ts';
+import { appendsWithinMs, inTime } from './in-time.ts';
 import type { CommandRequest } from './port.ts';
 import type { World } from './world.ts';
 
@@ -36,7 +36,7 @@ export type Publisher = Pick<CommandRequest, 'site' | 'actor' | 'correlationId' 
  */
 export async function publishEvent(world: World, publisher: Publisher, event: EventToPublish): Promise<Published | Refusal> {
   try {
-    return await publish(world, publisher, event);
+    return await inTime(world.clock, publish(world, publisher, event));
   } catch (error) {
     // What was read before the append: nothing was written. A refusal is one event's own, and a list of them goes on.
     if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
@@ -69,7 +69,7 @@ type Answer = Pick<Published, 'commandId' | 'eventId' | 'idempotent'>;
 async function write(world: World, site: Site, recorded: NewEvent, answer: Answer, fingerprint: string): Promise<Published | Refusal> {
   const stream = eventStream(site, answer.eventId);
   try {
-    const appended = await appendUntilKnown(world.store, world.clock, stream, 'NO_STREAM', [recorded], world.clock.monotonicMs() + commandDeadlineMs);
+    const appended = await appendUntilKnown(world.store, world.clock, stream, 'NO_STREAM', [recorded], world.clock.monotonicMs() + appendsWithinMs);
     if (appended === 'unavailable') return storeUnavailable();
     if (typeof appended === 'object') return { status: 'ACCEPTED', ...answer, position: appended.written.position };
     const first = await firstOf(world, stream, appended);
