@@ -3,6 +3,7 @@ import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig, type ServerRole } from '#config';
 import { createInFlightLeases } from '#coordination/leases';
+import { openRedis, type RedisCoordination } from '#coordination/redis';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, partitions, type Send } from '#dispatching';
 import { type EventStore, patiently, StoreUnavailable } from '#event-store';
@@ -11,29 +12,35 @@ import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
-import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type Recoveries, type RecoveriesParts, type SagaAlarm, type SagaRunner, type SagaStatus } from '#sagas';
+import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type FollowerParts, Origins, type Recoveries, type RecoveriesParts, type SagaRunner, type SagaStatus } from '#sagas';
 import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
-import { currentDirectory } from './access/current-keys.ts';
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
+import { DispatchWork } from './dispatch-work.ts';
 import type { ShellParts } from './http-server.ts';
 import { LogBackups, noBackups } from './operations/log-backups.ts';
+import { ownReport } from './operations/own-report.ts';
+import { createProcessDesk, type ProcessDesk } from './operations/process-desk.ts';
+import { ReadinessCheck } from './operations/readiness.ts';
 import type { Backups, Commands, Publishing, Refusals, ServerFacts, Sharing } from './parts.ts';
-import { claimedRole, ownRole, processName, type Role, type Work } from './roles.ts';
+import { claimedRole, leasedRole, ownRole, type Pieces, processName, type Role, type Work } from './roles.ts';
 import { createProbing } from './webhooks/probing.ts';
+
+/** Processes on one log write their transcripts side by side: each to the stream of the first partition that it sends for. */
+const sharedTranscriptPartitions = 16;
 
 /**
  * Who reacts to what, in one place. Read models: `projections` in the read-models lib, which folds them in a thread of
  * its own. Deliveries: the fan-out, and recoveries. Everything else that happens because something happened:
  */
-const sagasOf = (config: ServerConfig): readonly AnySaga[] => [
+const sagasOf = ({ historyDays, eventStore }: ServerConfig): readonly AnySaga[] => [
   approvalHousekeeping,
   subscriptionHealth(),
   subscriptionTests,
-  subscriptionLifecycle({ historyDays: config.historyDays, transcriptPartitions: 1 }),
+  subscriptionLifecycle({ historyDays, transcriptPartitions: eventStore === 'sqlite' ? 1 : sharedTranscriptPartitions }),
   operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements }),
 ] as readonly AnySaga[];
 
@@ -107,26 +114,32 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir, environmentSecrets: environmentSecret });
   const readModels = await openReadModels({ dataDir, store, clock, historyDays, onAlarm: (alarm) => log.error(alarm, 'alarm') });
   opened.push(() => readModels.close());
+  const coordination = config.redis === null ? null : openRedis(config.redis, clock);
+  opened.push(() => Promise.resolve(coordination?.close()));
   const metrics = metricsOf(readModels, clock, outside.processMetrics);
   counting.metrics = metrics;
   const resolve = createResolver({ clock });
   const sender = createSender({ policy, clock, resolve, userAgent: `Countersign/${version}`, onFailure: ({ cause, ...failure }) => log.warn({ ...failure, err: cause }, 'delivery request failed') });
   opened.push(() => sender.close());
   const aggregates = createAggregates(store);
-  const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender };
-  const dispatching = dispatchingOf(parts);
-  const world = worldOf(parts, dispatching, (url) => resolveAndCheckTarget(url, policy, resolve));
+  const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender, coordination };
+  const { dispatcher, dispatching } = dispatchingOf(parts);
+  const world = worldOf(parts, dispatcher, (url) => resolveAndCheckTarget(url, policy, resolve));
   const { wrapPipeline = (own: CommandPipeline) => own } = outside.seams ?? {};
   const pipeline = wrapPipeline(createCommandPipeline(world, commandDefinitions, aggregates));
-  const roles = rolesOf(parts, dispatching, reactingOf(parts, world, pipeline));
-  const facts = factsOf(outside, readModels, roles);
+  const reacting = reactingOf(parts, world, pipeline);
+  const roles = rolesOf(parts, dispatching, reacting);
+  const talking: { desk?: ProcessDesk } = {};
+  const facts = factsOf(outside, readModels, roles, reacting, sharingOf(roles.sharing, () => talking.desk));
   const refusals = refusalsOf(parts, opened);
   const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals, backups };
+  if (coordination !== null) talking.desk = deskOf(coordination, shell, clock);
   return {
     shell,
     start: () => {
       readModels.start();
       roles.start();
+      talking.desk?.start();
       if (masterKeys.previous !== null) void sealAnew(vault, log);
     },
     announceStop: () => {
@@ -134,9 +147,16 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
     },
     stop: async () => {
       await roles.stop();
+      await talking.desk?.stop();
       await closeAll(opened);
     },
   };
+}
+
+/** Tells the processes that share the work what this one does. */
+function deskOf({ processes }: RedisCoordination, { current, projections, facts }: ShellParts, clock: Clock): ProcessDesk {
+  const readiness = new ReadinessCheck(current, projections, facts, clock);
+  return createProcessDesk({ board: processes, clock, id: facts.sharing.own.id, report: async () => ownReport(facts, await readiness.look(), projections) });
 }
 
 /** A store that comes up together with this process gets so long. */
@@ -180,6 +200,8 @@ interface Parts {
   readonly aggregates: Aggregates;
   readonly metrics: Metrics;
   readonly sender: Sender;
+  /** Null: the processes on the log, if there are several, divide nothing. */
+  readonly coordination: RedisCoordination | null;
 }
 
 const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metrics =>
@@ -195,10 +217,16 @@ const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metr
     { process },
   );
 
-function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, sender }: Parts): Dispatcher {
-  const { clock, ids, log, config } = outside;
+/** A Pause that another process has acknowledged is noticed within so long. */
+const viewTrustMs = 1_000;
+
+function dispatchingOf({ outside, store, vault, readModels, aggregates, metrics, sender }: Parts): { readonly dispatcher: Dispatcher; readonly dispatching: DispatchWork } {
+  const { clock, ids, log, config, onFatal } = outside;
   const { wrapSend = (own: Send) => own } = outside.seams ?? {};
-  return createDispatcher({
+  const shared = config.eventStore !== 'sqlite';
+  const dispatcher: Dispatcher = createDispatcher({
+    held: (partition) => dispatching.held(partition),
+    ...(shared ? { transcriptPartition: () => transcriptPartitionOf(dispatching.taken()), limits: { viewTrustMs } } : {}),
     feed: {
       lanes: () => readModels.lanes(),
       open: (question) => readModels.openDeliveries(question),
@@ -216,16 +244,21 @@ function dispatcherOf({ outside, store, vault, readModels, aggregates, metrics, 
       log.info(line, 'attempt');
     },
   });
+  const dispatching = new DispatchWork({ dispatcher, store, readModels, clock, log, onFatal });
+  return { dispatcher, dispatching };
 }
 
-function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Dispatching, refuseTarget: World['refuseTarget']): World {
+/** Different for processes that send for different parts, as long as they are not too many; where they are the same, they write in turn. */
+const transcriptPartitionOf = ([first = 0]: readonly number[]): number => Math.floor((first * sharedTranscriptPartitions) / partitions.length);
+
+function worldOf({ outside, store, vault, readModels, coordination }: Parts, dispatcher: Dispatcher, refuseTarget: World['refuseTarget']): World {
   const { clock, ids } = outside;
   return {
     store,
     vault,
     clock,
     ids,
-    inFlight: createInFlightLeases(clock),
+    inFlight: coordination?.inFlight ?? createInFlightLeases(clock),
     approvals: {
       candidates: async (site, commandType, resourceId) => (await readModels.approvalCandidates({ site, commandType, resourceId })).map(({ id }) => id),
       openRequests: async (site, commandType, resourceId, requester) => (await readModels.openApprovalsBy(requester, { site, commandType, resourceId })).map(({ id }) => id),
@@ -233,95 +266,46 @@ function worldOf({ outside, store, vault, readModels }: Parts, dispatching: Disp
     caughtUp: async (position, timeoutMs) => {
       await readModels.waitFor(position, timeoutMs);
     },
-    directory: currentDirectory(readModels),
+    directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
     refuseTarget,
-    isInFlight: (deliveryId) => dispatching.dispatcher()?.isInFlight(deliveryId) ?? false,
+    isInFlight: (deliveryId) => dispatcher.isInFlight(deliveryId),
     isKept: async (site, deliveryId) => (await readModels.delivery(site, deliveryId)) !== undefined,
     dispatcherHasSeen: async (site, subscriptionId) => {
-      await dispatching.dispatcher()?.pauseSeen(site, subscriptionId);
+      await dispatcher.pauseSeen(site, subscriptionId);
     },
   };
 }
 
-interface Dispatching extends Work {
-  dispatcher(): Dispatcher | undefined;
-  /** To which it sends now. */
-  partitions(): readonly number[];
-  /** What is under way when it ends may end, and its outcome be recorded, however long the store is away, but from now on for 15 s at most. */
-  hurry(): void;
-}
-
-/** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
-const dispatchGraceMs = 15_000;
-/** A read model may be a whole rebuild behind; so may the store be away. */
-const aDayMs = 24 * 60 * 60 * 1_000;
-
-function dispatchingOf(parts: Parts): Dispatching {
-  const { outside, store, readModels } = parts;
-  const { clock, log } = outside;
-  const hurry = Promise.withResolvers<void>();
-  let dispatcher: Dispatcher | undefined;
-  let state: 'starting' | 'running' | 'stopped' = 'starting';
-
-  /** What the read model does not know as sent would be sent again. */
-  async function start(started: Dispatcher, signal: AbortSignal): Promise<void> {
-    const onTrouble = (error: Error): void => log.warn({ err: error }, 'the dispatcher waits for the event store');
-    const head = await patiently(() => store.head(), { clock, signal, onTrouble });
-    await readModels.waitFor(head, aDayMs);
-    if (signal.aborted) return;
-    await started.take(partitions);
-    if (!signal.aborted) state = 'running';
-  }
-
-  return {
-    dispatcher: () => dispatcher,
-    hurry: () => hurry.resolve(),
-    partitions: () => (state === 'running' ? partitions : []),
-    troubles: () => (state === 'running' ? [] : [`the dispatcher is ${state}`]),
-    begin: () => {
-      const begun = dispatcherOf(parts);
-      const ended = new AbortController();
-      const forget = readModels.onCommitted((batch) => begun.onCommitted(batch));
-      dispatcher = begun;
-      state = 'starting';
-      void start(begun, ended.signal).catch((error: unknown) => {
-        if (!ended.signal.aborted) outside.onFatal(error instanceof Error ? error : new Error(String(error)));
-      });
-      return async () => {
-        state = 'stopped';
-        ended.abort(new Error('the dispatcher was stopped'));
-        await Promise.race([begun.stop({ graceMs: aDayMs }), hurry.promise.then(() => begun.stop({ graceMs: dispatchGraceMs }))]);
-        forget();
-        dispatcher = undefined;
-      };
-    },
-  };
-}
-
-interface Reacting extends Work {
-  fanOut(): ReturnType<FanOut['status']> | undefined;
+interface Reacting {
+  readonly pieces: Pieces;
+  fanOut(): SagaStatus | undefined;
   /** Those that are under way, the fan-out and recoveries among them. */
   sagas(): readonly SagaStatus[];
 }
 
+/** A piece for each follower of the log, by its name. */
 function reactingOf(parts: Parts, world: World, pipeline: CommandPipeline): Reacting {
-  let followers: ReturnType<typeof followersOf> | undefined;
-  return {
-    begin: (again) => {
-      const begun = followersOf(parts, world, pipeline, again);
-      followers = begun;
-      for (const follower of begun) follower.start();
+  const running = new Map<string, Follows>();
+  const pieceOf = (name: string, create: (again: () => void) => Follows): Work => ({
+    begin: ({ again }) => {
+      const begun = create(again);
+      running.set(name, begun);
+      begun.start();
       return async () => {
-        await Promise.all(begun.map((follower) => follower.stop()));
-        followers = undefined;
+        await begun.stop();
+        if (running.get(name) === begun) running.delete(name);
       };
     },
-    fanOut: () => followers?.[1].status(),
-    sagas: () => (followers ?? []).flatMap((follower) => follower.status()).filter(({ state }) => state === 'RUNNING'),
     troubles: () => {
-      const statuses = (followers ?? []).flatMap((follower) => follower.status());
-      return statuses.filter(({ state }) => state === 'STOPPED').map(({ name, why }) => `${name} has stopped (${why ?? 'asked to'})`);
+      const statuses = [running.get(name)?.status() ?? []].flat();
+      return statuses.filter(({ state }) => state === 'STOPPED').map((status) => `${status.name} has stopped (${status.why ?? 'asked to'})`);
     },
+  });
+  const followers = followersOf(parts, world, pipeline);
+  return {
+    pieces: new Map([...followers].map(([name, create]) => [name, pieceOf(name, create)])),
+    fanOut: () => [running.get('fan-out')?.status() ?? []].flat()[0],
+    sagas: () => [...running.values()].flatMap((follower) => follower.status()).filter(({ state }) => state === 'RUNNING'),
   };
 }
 
@@ -331,42 +315,57 @@ interface Roles {
   stop(): Promise<void>;
   /** What is not as it should be, in words. */
   troubles(): readonly string[];
-  fanOut(): ReturnType<FanOut['status']> | undefined;
-  doing: Sharing['doing'];
+  readonly sharing: Omit<Sharing, 'others' | 'unheard'>;
 }
 
-function rolesOf(parts: Parts, dispatching: Dispatching, reacting: Reacting): Roles {
-  const { outside, store } = parts;
-  const { config } = outside;
-  const roleOf = (name: ServerRole, work: Work): Role => (config.eventStore === 'sqlite' ? ownRole(work) : claimedRole({ ...outside, store }, name, work));
-  const works: Partial<Record<ServerRole, Work>> = { sagas: reacting, dispatcher: dispatching };
-  const named = config.roles.map((name) => ({ name, role: works[name] === undefined ? undefined : roleOf(name, works[name]) }));
-  const keeping = named.flatMap(({ role }) => role ?? []);
+function rolesOf(parts: Parts, dispatching: DispatchWork, reacting: Reacting): Roles {
+  const { outside, store, coordination } = parts;
+  const { config, ids } = outside;
+  const id = ids.uuid();
+  const roleOf = (role: ServerRole, pieces: Pieces): Role => {
+    if (config.eventStore === 'sqlite') return ownRole(pieces);
+    if (coordination === null) return claimedRole({ ...outside, store, role, pieces });
+    return leasedRole({ ...outside, role, pieces, leases: coordination.leases, holder: id, trouble: () => coordination.trouble() });
+  };
+  const pieces: Partial<Record<ServerRole, Pieces>> = { sagas: reacting.pieces, dispatcher: dispatching.pieces };
+  const named = config.roles.map((name) => ({ name, role: pieces[name] === undefined ? undefined : roleOf(name, pieces[name]) }));
+  const roles = named.flatMap(({ role }) => role ?? []);
   return {
     start: () => {
-      for (const role of keeping) role.start();
+      for (const role of roles) role.start();
     },
     stop: async () => {
-      dispatching.hurry();
-      await Promise.all(keeping.map((role) => role.stop()));
+      await Promise.all([dispatching.stop(), ...roles.map((role) => role.stop())]);
     },
-    fanOut: () => reacting.fanOut(),
-    troubles: () => keeping.flatMap((role) => role.troubles()),
-    doing: () => ({
-      roles: named.map(({ name, role }) => ({ role: name, ...(role?.report() ?? { state: 'HELD', why: null }) })),
-      sagas: reacting.sagas().map(({ name, position, behindMs }) => ({ name, position, behindMs })),
-      partitions: dispatching.partitions(),
-    }),
+    troubles: () => roles.flatMap((role) => role.troubles()),
+    sharing: {
+      by: config.eventStore === 'sqlite' ? 'none' : coordination === null ? 'log' : 'redis',
+      own: { id, process: processName },
+      all: { sagas: [...reacting.pieces.keys()], partitions },
+      doing: () => ({
+        roles: named.map(({ name, role }) => ({ role: name, ...(role?.report() ?? { state: 'HELD', why: null }) })),
+        sagas: reacting.sagas().map(({ name, position, behindMs }) => ({ name, position, behindMs })),
+        partitions: dispatching.taken(),
+      }),
+    },
   };
 }
 
-function followersOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline, again: () => void): readonly [SagaRunner, FanOut, Recoveries] {
+type Follows = SagaRunner | FanOut | Recoveries;
+
+/** How each follower of the log is made, by its name; `again` is called when another process has written its checkpoint. */
+function followersOf({ outside, store, vault, readModels, aggregates }: Parts, world: World, pipeline: CommandPipeline): ReadonlyMap<string, (again: () => void) => Follows> {
   const { clock, ids, log, config } = outside;
-  const onAlarm = (alarm: SagaAlarm): void => {
-    log.error(alarm, 'alarm');
-    if (alarm.alarm === 'second-owner') again();
-  };
-  const follower = { store, clock, ids, onAlarm };
+  const follower = (again: () => void): FollowerParts => ({
+    store,
+    clock,
+    ids,
+    onAlarm: (alarm) => {
+      log.error(alarm, 'alarm');
+      if (alarm.alarm === 'second-owner') again();
+    },
+  });
+  const origins = new Origins(store);
   const approvals = createApprovalUpkeep(world, aggregates);
   const versions = {
     reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),
@@ -381,7 +380,11 @@ function followersOf({ outside, store, vault, readModels, aggregates }: Parts, w
     missed: (selection) => readModels.selectMissed(selection),
   };
   const execute: CommandPipeline['execute'] = (request) => pipeline.execute(request);
-  return [createSagaRunner({ ...follower, sagas: sagasOf(config), execute, vault, approvals }), createFanOut({ ...follower, versions }), createRecoveries({ ...follower, aggregates, execute, selections })];
+  return new Map<string, (again: () => void) => Follows>([
+    ['fan-out', (again) => createFanOut({ ...follower(again), versions })],
+    ['recoveries', (again) => createRecoveries({ ...follower(again), aggregates, execute, selections })],
+    ...sagasOf(config).map((saga) => [saga.name, (again: () => void) => createSagaRunner({ ...follower(again), sagas: [saga], execute, vault, approvals, origins })] as const),
+  ]);
 }
 
 /** What is refused is recorded behind the answer; what still waits at the stop, before the log is closed. */
@@ -410,30 +413,24 @@ const publishingOf = (world: World, metrics: Metrics): Publishing => ({
   },
 });
 
-function sharingOf({ config, ids }: Outside, roles: Roles): Sharing {
-  const isShared = config.eventStore !== 'sqlite';
-  return {
-    by: isShared ? 'log' : 'none',
-    own: { id: ids.uuid(), process: processName },
-    all: { sagas: ['fan-out', 'recoveries', ...sagasOf(config).map(({ name }) => name)], partitions },
-    doing: () => roles.doing(),
-    others: () => [],
-    unheard: () => (isShared ? 'processes that share a log hear of each other only through Redis' : null),
-  };
+/** What the other processes say of themselves; without Redis nothing. */
+function sharingOf({ by, ...sharing }: Roles['sharing'], desk: () => ProcessDesk | undefined): Sharing {
+  const silence = { none: null, log: 'processes that share a log hear of each other only through Redis', redis: 'they have not been asked yet' };
+  return { by, ...sharing, others: () => desk()?.others() ?? [], unheard: () => (desk() === undefined ? silence[by] : (desk()?.unheard() ?? null)) };
 }
 
-const factsOf = (outside: Outside, readModels: ReadModels, roles: Roles): ServerFacts & { stopping: boolean } => ({
-  version: outside.version,
-  startedAtMs: outside.clock.now(),
-  roles: outside.config.roles,
+const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, roles: Roles, reacting: Reacting, sharing: Sharing): ServerFacts & { stopping: boolean } => ({
+  version,
+  startedAtMs: clock.now(),
+  roles: config.roles,
   stopping: false,
   troubles: () => roles.troubles(),
   openDeliveries: async () => {
     const { pending, scheduled } = await readModels.queueDepth();
     return pending + scheduled;
   },
-  fanOut: () => roles.fanOut(),
-  sharing: sharingOf(outside, roles),
+  fanOut: () => reacting.fanOut(),
+  sharing,
 });
 
 function shellOf({ outside, store, readModels, aggregates, metrics, sender }: Parts, world: World, rootKey: RootKey, commands: Commands, publishing: Publishing, facts: ServerFacts): Omit<ShellParts, 'refusals' | 'backups'> {

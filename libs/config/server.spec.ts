@@ -14,10 +14,12 @@ const problemsOf = (environment: Record<string, string>): readonly string[] => {
   }
 };
 
+const shared = { KF_EVENT_STORE: 'esdb://store:2113', KF_MASTER_KEY: Buffer.alloc(32, 1).toString('base64'), KF_ROOT_KEY: 'r'.repeat(32) };
+
 describe('the configuration of the server', () => {
   it('has the defaults of the contract', () => {
     expect(readServerConfig({})).toEqual({
-      host: '127.0.0.1', port: 8080, dataDir: resolve('data'), roles: ['api', 'sagas', 'dispatcher'], eventStore: 'sqlite', masterKey: null, masterKeyPrevious: null,
+      host: '127.0.0.1', port: 8080, dataDir: resolve('data'), roles: ['api', 'sagas', 'dispatcher'], eventStore: 'sqlite', redis: null, masterKey: null, masterKeyPrevious: null,
       rootKey: null, secretsDir: resolve('data/secrets'), allowTargets: [], allowHttp: false, retryScheduleMs: null, historyDays: 30, logLevel: 'info',
     });
   });
@@ -53,6 +55,21 @@ describe('the configuration of the server', () => {
     expect(`${JSON.stringify(config)} ${inspect(config)}`).not.toContain('hush');
   });
 
+  it.each([
+    ['redis://me:hush@cache:6380/2', { places: [{ host: 'cache', port: 6_380 }], master: null, database: 2, tls: false }],
+    ['rediss+sentinel://:hush@a,b:26380/mymaster?sentinelPassword=hush', { places: [{ host: 'a', port: 26_379 }, { host: 'b', port: 26_380 }], master: 'mymaster', tls: true }],
+  ])('takes a Redis for several processes on one log, %s, whose password it shows to nobody', (url, target) => {
+    const config = readServerConfig({ ...shared, KF_REDIS: url });
+    expect(config.redis).toMatchObject(target);
+    expect(config.redis?.password?.reveal()).toBe('hush');
+    expect(`${JSON.stringify(config)} ${inspect(config)}`).not.toContain('hush');
+  });
+
+  it('refuses a Redis that it can not read, without its password, and one for a log that has one process', () => {
+    expect(problemsOf({ ...shared, KF_REDIS: 'http://:hush@cache' })).toEqual([expect.stringMatching(/^KF_REDIS must be the URL of a Redis: it must be redis:\/\/(?!.*hush)/)]);
+    expect(problemsOf({ KF_REDIS: 'redis://cache' })).toEqual([expect.stringContaining('KF_REDIS must not be set when KF_EVENT_STORE is sqlite')]);
+  });
+
   it('asks for the keys where the log may be shared: no file of one machine can hold them', () => {
     expect(problemsOf({ KF_EVENT_STORE: 'esdb://me:hush@store:2113', KF_ROOT_KEY: '' })).toEqual([
       'KF_MASTER_KEY must be set when KF_EVENT_STORE is an EventStoreDB: every process on the log needs the same.',
@@ -62,10 +79,10 @@ describe('the configuration of the server', () => {
   });
 
   it('refuses an unknown variable and names the nearest', () => {
-    expect(problemsOf({ KF_DATADIR: 'x', KF_REDIS: 'redis://x', KF_HOSTS: 'x' })).toEqual([
+    expect(problemsOf({ KF_DATADIR: 'x', KF_KAFKA: 'x', KF_HOSTS: 'x' })).toEqual([
       'KF_DATADIR is not a known variable. Did you mean "KF_DATA_DIR"?',
       'KF_HOSTS is not a known variable. Did you mean "KF_HOST"?',
-      expect.stringMatching(/^KF_REDIS is not a known variable\./),
+      expect.stringMatching(/^KF_KAFKA is not a known variable\./),
     ]);
   });
 

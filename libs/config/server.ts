@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
+import { parseRedisUrl, type RedisTarget } from '#coordination/redis';
 import { parseRetrySchedule } from '#deliveries';
-import { didYouMean, Secret } from '#kernel';
+import { didYouMean, isRefusal, Secret } from '#kernel';
 import ipaddr from 'ipaddr.js';
 
 export const serverRoles = ['api', 'sagas', 'dispatcher'] as const;
@@ -19,6 +20,8 @@ export interface ServerConfig {
   readonly roles: readonly ServerRole[];
   /** In the data folder, or a log that several processes may share: the connection string, which may hold a password. */
   readonly eventStore: 'sqlite' | Secret;
+  /** Where the processes on a shared log divide the work among themselves; null: one of them does all of it. */
+  readonly redis: RedisTarget | null;
   /** The base64 text of 32 bytes each; null: a file in the data folder. Set when the log may be shared. */
   readonly masterKey: Secret | null;
   readonly masterKeyPrevious: Secret | null;
@@ -58,7 +61,7 @@ const othersVariables: readonly string[] = ['KF_SERVER', 'KF_API_KEY', 'KF_PROFI
 const secretVariable = /^KF_WEBHOOK_SECRET_[A-Z0-9_]{1,64}$/;
 
 const serverVariables: readonly string[] = [
-  'KF_HOST', 'KF_PORT', 'KF_DATA_DIR', 'KF_ROLES', 'KF_EVENT_STORE', 'KF_MASTER_KEY', 'KF_MASTER_KEY_PREVIOUS', 'KF_ROOT_KEY',
+  'KF_HOST', 'KF_PORT', 'KF_DATA_DIR', 'KF_ROLES', 'KF_EVENT_STORE', 'KF_REDIS', 'KF_MASTER_KEY', 'KF_MASTER_KEY_PREVIOUS', 'KF_ROOT_KEY',
   'KF_SECRETS_DIR', 'KF_ALLOW_TARGETS', 'KF_ALLOW_HTTP', 'KF_RETRY_SCHEDULE', 'KF_HISTORY_DAYS', 'KF_LOG_LEVEL',
 ];
 
@@ -80,6 +83,7 @@ export function readServerConfig(environment: Environment = process.env): Server
     dataDir,
     roles: read('KF_ROLES', serverRoles, roles),
     eventStore: read<ServerConfig['eventStore']>('KF_EVENT_STORE', 'sqlite', eventStore),
+    redis: read<ServerConfig['redis']>('KF_REDIS', null, redis),
     masterKey: read<ServerConfig['masterKey']>('KF_MASTER_KEY', null, masterKey),
     masterKeyPrevious: read<ServerConfig['masterKeyPrevious']>('KF_MASTER_KEY_PREVIOUS', null, masterKey),
     rootKey: read<ServerConfig['rootKey']>('KF_ROOT_KEY', null, rootKey),
@@ -90,7 +94,7 @@ export function readServerConfig(environment: Environment = process.env): Server
     historyDays: read('KF_HISTORY_DAYS', 30, whole(1, 3_650)),
     logLevel: read('KF_LOG_LEVEL', 'info', logLevel),
   };
-  problems.push(...missingKeys(config, environment));
+  problems.push(...missingKeys(config, environment), ...needlessRedis(config));
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -100,6 +104,9 @@ function missingKeys({ eventStore }: ServerConfig, environment: Environment): re
   if (eventStore === 'sqlite') return [];
   return ['KF_MASTER_KEY', 'KF_ROOT_KEY'].filter((name) => (environment[name] ?? '') === '').map((name) => `${name} must be set when KF_EVENT_STORE is an EventStoreDB: every process on the log needs the same.`);
 }
+
+const needlessRedis = ({ eventStore, redis }: ServerConfig): readonly string[] =>
+  eventStore === 'sqlite' && redis !== null ? ['KF_REDIS must not be set when KF_EVENT_STORE is sqlite: it is for several processes on one log, and that log has one.'] : [];
 
 function unknownVariables(environment: Environment): string[] {
   const known = [...serverVariables, ...othersVariables];
@@ -135,6 +142,11 @@ const roles: Reader<readonly ServerRole[]> = (text) => {
 const eventStore: Reader<ServerConfig['eventStore']> = (text) => {
   if (text === 'sqlite') return value(text);
   return /^esdb(\+discover)?:\/\/\S+$/.test(text) ? value(new Secret(text)) : wrong('sqlite, or the connection string of an EventStoreDB, esdb://… or esdb+discover://…');
+};
+
+const redis: Reader<RedisTarget | null> = (text) => {
+  const target = parseRedisUrl(text);
+  return isRefusal(target) ? wrong(`the URL of a Redis: it ${target.detail}`) : value(target);
 };
 
 const masterKey: Reader<Secret | null> = (text) =>

@@ -5,7 +5,7 @@ import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { sleep } from '#kernel';
 import { seededIds } from '../../test/support/seeded-ids.ts';
 import { type SimulatedClock, simulatedClock } from '../../test/support/simulated-clock.ts';
-import { createRoleClaim, type RoleAlarm, type RoleClaim } from './role-claim.ts';
+import { createRoleClaim, type Ending, type RoleAlarm, type RoleClaim } from './role-claim.ts';
 
 const second = 1_000;
 
@@ -45,14 +45,17 @@ class Process {
   faults: Fault[] = [];
   isCutOff = false;
   begun = 0;
+  readonly ended: Ending[] = [];
   #dead = false;
+  /** Its timers do not fire. */
+  isSuspended = false;
   readonly #of: Processes;
 
   constructor(of: Processes, name: string, endMs: number, seed: number) {
     this.#of = of;
     this.claim = createRoleClaim({
       store: this.#storeOf(of.store),
-      clock: { ...of.clock, after: (delayMs, wake) => of.clock.after(delayMs, () => (this.#dead ? undefined : wake())) },
+      clock: { ...of.clock, after: (delayMs, wake) => of.clock.after(delayMs, () => (this.#dead || this.isSuspended ? undefined : wake())) },
       ids: seededIds(seed),
       role: 'dispatcher',
       process: name,
@@ -60,7 +63,8 @@ class Process {
         this.begun += 1;
         of.working.add(name);
         if (of.working.size > 1) of.overlaps.push([...of.working].join(' and '));
-        return async () => {
+        return async (how) => {
+          this.ended.push(how);
           of.working.delete(name);
           await sleep(of.clock, endMs);
         };
@@ -209,6 +213,20 @@ describe('a role on a log of several processes', () => {
     expect([...processes.working]).toEqual(['one']);
     expect(one.claim.status().state).toBe('HELD');
     expect(one.begun).toBe(2);
+    const stopped = one.claim.stop();
+    await processes.clock.advance(second);
+    await stopped;
+    expect(one.ended).toEqual(['lost', 'released']);
+  });
+
+  it('is not held 10 s after the last heartbeat, though the process was suspended and its timers have not fired', async () => {
+    const one = processes.start('one');
+    await processes.clock.advance(6 * second);
+    one.isSuspended = true;
+    await processes.clock.advance(8_900);
+    expect(one.claim.held()).toBe(true);
+    await processes.clock.advance(200);
+    expect([one.claim.held(), one.claim.status().state]).toEqual([false, 'HELD']);
   });
 
   it('is not begun again before what was ended is over', async () => {

@@ -35,6 +35,9 @@ export interface RoleClaimStatus {
   readonly why: string | null;
 }
 
+/** How the work of a role ends. `released`: nobody else begins before it is over. `lost`: somebody else may have begun. */
+export type Ending = 'released' | 'lost';
+
 export interface RoleClaimParts {
   readonly store: Pick<EventStore, 'append' | 'readStream' | 'tombstone'>;
   readonly clock: Clock;
@@ -43,7 +46,7 @@ export interface RoleClaimParts {
   /** Which process this is, in words for people who look for it. */
   readonly process: string;
   /** Begins the work of the role. Answers how to end it: nothing new is begun from then on; the promise resolves when all is over. Never begun again before that. */
-  readonly begin: () => () => Promise<void>;
+  readonly begin: () => (how: Ending) => Promise<void>;
   readonly onAlarm: (alarm: RoleAlarm) => void;
   /** What must not happen: the log or the work failed in a way that is not known. */
   readonly onFatal: (error: unknown) => void;
@@ -57,6 +60,8 @@ export interface RoleClaim {
   /** Ends the work, then releases the role so that another can take it at once. */
   stop(): Promise<void>;
   status(): RoleClaimStatus;
+  /** May something new begin? Asked each time: measured on the monotonic clock, whenever a heartbeat came last. */
+  held(): boolean;
 }
 
 /**
@@ -79,8 +84,9 @@ class Claim implements RoleClaim {
   /** When the holder was last seen to have written something, or the store did not answer; on the monotonic clock. */
   #movedMs = 0;
   #isStopping = false;
-  #end: (() => Promise<void>) | undefined;
+  #end: ((how: Ending) => Promise<void>) | undefined;
   #ending: Promise<void> | undefined;
+  #heldUntilMs = -Infinity;
   #cancelExpiry = (): void => undefined;
 
   constructor(parts: RoleClaimParts) {
@@ -96,12 +102,12 @@ class Claim implements RoleClaim {
   }
 
   restart(): void {
-    this.#halt();
+    this.#halt('released');
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#halt();
+    this.#halt('released');
     await this.#ending;
     this.#stopping.abort(new Error('the role is given up'));
     await this.#running;
@@ -111,6 +117,10 @@ class Claim implements RoleClaim {
 
   status(): RoleClaimStatus {
     return { role: this.#parts.role, state: this.#state, why: this.#why() };
+  }
+
+  held(): boolean {
+    return this.#state === 'HELD' && this.#parts.clock.monotonicMs() < this.#heldUntilMs;
   }
 
   #why(): string | null {
@@ -183,7 +193,7 @@ class Claim implements RoleClaim {
     this.#cancelExpiry();
     this.#state = 'SEEKING';
     this.#parts.onAlarm({ alarm: 'role-lost', role: this.#parts.role, detail: 'another process has claimed the role' });
-    this.#halt();
+    this.#halt('lost');
   }
 
   async #heartbeat(claim: number, heartbeats: number): Promise<number | undefined> {
@@ -198,7 +208,8 @@ class Claim implements RoleClaim {
   #held(begunMs: number): void {
     const { clock } = this.#parts;
     this.#cancelExpiry();
-    const leftMs = begunMs + suspendAfterMs - clock.monotonicMs();
+    this.#heldUntilMs = begunMs + suspendAfterMs;
+    const leftMs = this.#heldUntilMs - clock.monotonicMs();
     // What took so long is no news; the next heartbeat is due at once.
     if (leftMs <= 0) return this.#suspend();
     this.#cancelExpiry = clock.after(leftMs, () => this.#suspend());
@@ -209,7 +220,7 @@ class Claim implements RoleClaim {
     if (this.#state === 'SUSPENDED') return;
     this.#state = 'SUSPENDED';
     this.#alarm('role-suspended');
-    this.#halt();
+    this.#halt('lost');
   }
 
   #begin(): void {
@@ -218,11 +229,11 @@ class Claim implements RoleClaim {
     this.#end ??= this.#parts.begin();
   }
 
-  #halt(): void {
+  #halt(how: Ending): void {
     const end = this.#end;
     this.#end = undefined;
     if (end === undefined) return;
-    this.#ending = end()
+    this.#ending = end(how)
       .catch((error: unknown) => this.#parts.onFatal(error))
       .finally(() => {
         this.#ending = undefined;

@@ -1,4 +1,5 @@
 export { createFanOut } from './fan-out.ts';
+export { Origins } from './origins.ts';
 export {
   type AlarmName,
   type AnySaga,

@@ -5,6 +5,7 @@ import type { Clock, CommandOutput, CreateOutput, Ids, Position, Saga, Site, Tom
 import type { DeliverySelection, LogRange, Selected, Selection, SubscriptionVersion } from '#read-models';
 import type { SecretVault } from '#secret-vault';
 import type { ShredOutput } from '#subscriptions';
+import type { Origins } from './origins.ts';
 
 /** Everything a saga may ask for. */
 export type SagaOutput = CommandOutput | CreateOutput | TombstoneOutput | ShredOutput | ApprovalOutput;
@@ -67,6 +68,8 @@ export interface SagaRunnerParts extends FollowerParts {
   readonly execute: CommandPipeline['execute'];
   readonly vault: Pick<SecretVault, 'shred'>;
   readonly approvals: ApprovalUpkeep;
+  /** For runners of one process to share what they know of the log; default: one of its own. */
+  readonly origins?: Origins;
 }
 
 export interface SagaRunner {

@@ -8,7 +8,7 @@ import { SagaWork } from './saga-work.ts';
  * time may own a saga; a second one is noticed at the next checkpoint and the one that notices stops.
  */
 export function createSagaRunner(parts: SagaRunnerParts): SagaRunner {
-  const origins = new Origins(parts.store);
+  const origins = parts.origins ?? new Origins(parts.store);
   const followers = parts.sagas.map((saga) => new Follower(parts, new SagaWork(saga, parts, origins)));
   return {
     start: () => {
