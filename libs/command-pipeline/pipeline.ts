@@ -41,7 +41,9 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
     async execute(request) {
       const commandId = commandIdOf(request.site, request.idempotencyKey, request.caller === null ? 'saga' : 'caller');
       try {
-        return await inTime(world.clock, run(request, commandId));
+        const answer = run(request, commandId);
+        // A saga waits for the true answer.
+        return await (request.caller === null ? answer : inTime(world.clock, answer));
       } catch (error) {
         // Reads and seals fail like this, before any effect; from the append that is the effect on, `orUnknown` tells.
         if (error instanceof StoreUnavailable || error instanceof OutcomeUnknown) return storeUnavailable();
