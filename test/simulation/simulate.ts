@@ -15,7 +15,7 @@ const maxCrashes = 4;
 /** Housekeeping makes a schedule several times longer: one in so many has it. */
 const housekeepingEvery = 4;
 /** Timers of the last process: enough for every grace and retry it waits for. */
-const housekeepingTurns = 120;
+const housekeepingTurns = 200;
 
 interface Running {
   readonly process: SimulatedProcess;
