@@ -2,7 +2,8 @@ import type { EventBatch, EventStore } from '#event-store';
 import { comparePositions, type Position } from '#kernel';
 import { removeModel, type Standing } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
-import { followed, lowest, type Projector } from './projector.ts';
+import { followed } from './projections.ts';
+import { lowest, type Projector } from './projector.ts';
 
 export interface BesideParts {
   readonly store: EventStore;

@@ -26,6 +26,12 @@ export interface Standing {
   readonly day: string;
 }
 
+/** The last event that was folded, or passed over because nothing runs: where it stands in the log, and which it is. */
+export interface LastEvent {
+  readonly position: Position;
+  readonly eventId: string;
+}
+
 export interface Digest {
   readonly sha256: string;
   readonly tables: Readonly<Record<string, string>>;
@@ -69,6 +75,8 @@ export class ModelFile {
   readonly #historyDays: number;
   readonly #folding: Folding[];
   readonly #saveCheckpoint: Database.Statement<[string, string, string, string]>;
+  readonly #saveLastEvent: Database.Statement<[string, string]>;
+  #lastEvent: LastEvent | null;
 
   /** Opens the file or makes it. Throws `SqliteError` (SQLITE_NOTADB, SQLITE_CORRUPT) when it is no read model. */
   constructor(path: string, { historyDays, days }: OpenOptions) {
@@ -77,10 +85,13 @@ export class ModelFile {
     const saved = this.database.transaction(() => this.#prepareTables(days !== undefined)).immediate();
     this.#folding = projections.map((projection) => this.#folder(projection, saved.get(projection.name), days?.[projection.name]));
     this.#saveCheckpoint = this.database.prepare('INSERT OR REPLACE INTO checkpoints (projection, definition, position, day) VALUES (?, ?, ?, ?)');
+    this.#saveLastEvent = this.database.prepare('INSERT OR REPLACE INTO last_event (one, position, eventId) VALUES (1, ?, ?)');
+    this.#lastEvent = this.database.prepare<[], LastEvent>('SELECT CAST(position AS TEXT) AS position, eventId FROM last_event').get() ?? null;
   }
 
   #prepareTables(missingMayStart: boolean): Map<string, Checkpoint> {
     this.database.exec('CREATE TABLE IF NOT EXISTS checkpoints (projection TEXT PRIMARY KEY, definition TEXT NOT NULL, position INTEGER NOT NULL, day TEXT NOT NULL) STRICT, WITHOUT ROWID');
+    this.database.exec('CREATE TABLE IF NOT EXISTS last_event (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL, eventId TEXT NOT NULL) STRICT');
     const checkpoints = this.database.prepare<[], Checkpoint>('SELECT projection, definition, CAST(position AS TEXT) AS position, day FROM checkpoints').all();
     const saved = new Map(checkpoints.map((checkpoint) => [checkpoint.projection, checkpoint]));
     if (saved.size > 0 && !missingMayStart) return saved;
@@ -107,6 +118,11 @@ export class ModelFile {
     return Date.parse(day) - this.#historyDays * 86_400_000;
   }
 
+  /** Committed together with what was made of it; null while there was none. */
+  get lastEvent(): LastEvent | null {
+    return this.#lastEvent;
+  }
+
   standings(): readonly Standing[] {
     return this.#folding.map(({ projection, rows, position, day, poison }) => ({ name: projection.name, position, poison, outdated: rows === null, day }));
   }
@@ -117,11 +133,14 @@ export class ModelFile {
    */
   apply(events: readonly RecordedEvent[], position: Position): readonly Standing[] {
     const before = this.#folding.map((folding) => ({ position: folding.position, day: folding.day, poison: folding.poison }));
+    const lastEvent = this.#lastEvent;
     try {
       this.database.transaction(() => {
         for (const folding of this.#folding) this.#fold(folding, events, position);
+        this.#keepLast(events.at(-1));
       }).immediate();
     } catch (error) {
+      this.#lastEvent = lastEvent;
       this.#folding.forEach((folding, index) => {
         Object.assign(folding, before[index]);
         folding.rows?.clear();
@@ -129,6 +148,12 @@ export class ModelFile {
       throw error;
     }
     return this.standings();
+  }
+
+  #keepLast(last: RecordedEvent | undefined): void {
+    if (last === undefined || comparePositions(last.position, this.#lastEvent?.position ?? startOfLog) <= 0) return;
+    this.#lastEvent = { position: last.position, eventId: last.id };
+    this.#saveLastEvent.run(last.position, last.id);
   }
 
   #fold(folding: Folding, events: readonly RecordedEvent[], position: Position): void {
@@ -238,7 +263,7 @@ export function copyWithout(livePath: string, path: string, without: readonly st
   const kept = projections.filter(({ name }) => !without.includes(name));
   const keptTables = kept.flatMap(({ tables }) => tables.map((table) => table.name));
   const tables = copy.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
-  for (const table of tables) if (table !== 'checkpoints' && !keptTables.includes(table)) copy.exec(dropTable(table));
+  for (const table of tables) if (!['checkpoints', 'last_event', ...keptTables].includes(table)) copy.exec(dropTable(table));
   const keptNames = kept.map(({ name }) => name);
   const names = copy.prepare<[], string>('SELECT projection FROM checkpoints').pluck().all();
   for (const name of names) if (!keptNames.includes(name)) copy.prepare('DELETE FROM checkpoints WHERE projection = ?').run(name);

@@ -21,3 +21,6 @@ export const projections: readonly Projection[] = [
   apiKeyProjection,
   commandProjection,
 ];
+
+/** What any projection folds. */
+export const followed = { prefixes: [...new Set(projections.flatMap(({ prefixes }) => prefixes))] };

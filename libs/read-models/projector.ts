@@ -4,8 +4,9 @@ import { ReadModelsUnavailable } from './errors.ts';
 import type { Standing } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
 import type { Committed, ProjectionStatus, ReadModelAlarm } from './port.ts';
-import { projections } from './projections.ts';
+import { followed } from './projections.ts';
 import type { Queries } from './queries/all.ts';
+import { whyOfAnotherLog } from './same-log.ts';
 
 export interface ProjectorParts {
   readonly store: EventStore;
@@ -15,9 +16,6 @@ export interface ProjectorParts {
   readonly historyDays: number;
   readonly onAlarm: (alarm: ReadModelAlarm) => void;
 }
-
-/** What any projection folds. */
-export const followed = { prefixes: [...new Set(projections.flatMap(({ prefixes }) => prefixes))] };
 
 /** How long a projector that failed waits before it tries again. */
 const retryMs = 1_000;
@@ -66,9 +64,9 @@ export class Projector {
     const opened = await this.#thread.ask('open', { path, historyDays });
     if (opened.unreadable !== null) this.#alarm('read-models-remade', null, `the file was no read model (${opened.unreadable}) and is built anew`);
     const head = await store.head();
-    const ahead = comparePositions(highest(opened.standings), head) > 0;
-    if (ahead) this.#alarm('read-models-remade', null, 'the file is ahead of the log, so it belongs to another one, and is built anew');
-    this.#standings = ahead ? (await this.#thread.ask('reset', { path, historyDays })).standings : opened.standings;
+    const foreign = await whyOfAnotherLog(store, opened.lastEvent, highest(opened.standings));
+    if (foreign !== null) this.#alarm('read-models-remade', null, `${foreign}; it is built anew`);
+    this.#standings = foreign !== null ? (await this.#thread.ask('reset', { path, historyDays })).standings : opened.standings;
     this.#told = this.#standings.some(runs) ? highest(this.#standings) : head;
     const unreadMs = await this.#unreadForMs(head);
     for (const { name } of this.#standings) this.#atHeadMs.set(name, this.#atHeadMs.get(name) ?? clock.monotonicMs() - unreadMs);

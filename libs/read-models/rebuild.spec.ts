@@ -4,7 +4,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import Database from 'better-sqlite3';
 import type { EventStore } from '#event-store';
 import { isRefusal, type Site, streamOf } from '#kernel';
-import { readModelsFixture, storeWith } from '../../test/support/read-models.ts';
+import { readModelsFixture, storeWith, storeWithBatches } from '../../test/support/read-models.ts';
 import type { ReadModels } from './read-models.ts';
 
 const site: Site = { tenant: 't', environment: 'production' };
@@ -23,7 +23,7 @@ function gated(store: EventStore) {
     await gate;
     return store.readAll(...args);
   };
-  return { store: storeWith(store, { readAll }), waits, open: () => open() };
+  return { store: storeWithBatches(store, readAll), waits, open: () => open() };
 }
 
 const done = async (rebuild: ReturnType<ReadModels['rebuild']>): Promise<void> => {
@@ -127,13 +127,11 @@ describe('a new version of a projection', () => {
     let ask = (): void => undefined;
     const asked = new Promise<void>((resolve) => (ask = resolve));
     // It has caught up with the log as it was when it asked.
-    const stale = storeWith(of().store, {
-      readAll: async (...args) => {
-        const batch = await of().store.readAll(...args);
-        ask();
-        await late;
-        return batch;
-      },
+    const stale = storeWithBatches(of().store, async (...args) => {
+      const batch = await of().store.readAll(...args);
+      ask();
+      await late;
+      return batch;
     });
     const models = await of().caughtUp(await of().started(stale));
     const rebuild = models.rebuild('subscriptions');

@@ -4,7 +4,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import Database from 'better-sqlite3';
 import type { EventStore } from '#event-store';
 import { isRefusal, type Position, type Site } from '#kernel';
-import { readModelsFixture, storeWith } from '../../test/support/read-models.ts';
+import { readModelsFixture, storeWithBatches } from '../../test/support/read-models.ts';
 import type { ReadModels } from './read-models.ts';
 import type { Replay, ReplayProgress, ReplayResult } from './replay.ts';
 
@@ -60,7 +60,7 @@ function gated(store: EventStore) {
     await gate;
     return store.readAll(...args);
   };
-  return { store: storeWith(store, { readAll }), waits, open: () => open() };
+  return { store: storeWithBatches(store, readAll), waits, open: () => open() };
 }
 
 /** Spoils the live file behind everybody's back. */
@@ -190,7 +190,7 @@ describe('a replay', () => {
   });
 
   it('fails as the store does, and leaves nothing behind', async () => {
-    const broken = storeWith(of().store, { readAll: () => Promise.reject(new Error('the disk is gone')) });
+    const broken = storeWithBatches(of().store, () => Promise.reject(new Error('the disk is gone')));
     const models = await lived(broken);
     await expect(stepsOf(models)).rejects.toThrow('the disk is gone');
     expect(existsSync(scratch())).toBe(false);

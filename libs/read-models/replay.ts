@@ -3,7 +3,8 @@ import { type Clock, comparePositions, type Position, startOfLog } from '#kernel
 import { cut } from './beside.ts';
 import { removeModel } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
-import { followed, type Projector } from './projector.ts';
+import { followed } from './projections.ts';
+import type { Projector } from './projector.ts';
 import { logKeepsFromMs } from './retention.ts';
 
 export interface ReplayProgress {

@@ -3,13 +3,13 @@ import { parentPort } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Position, RecordedEvent } from '#kernel';
 import { codeOf } from './error-code.ts';
-import { copyWithout, type Digest, digestOf, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
+import { copyWithout, type Digest, digestOf, type LastEvent, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
 import { type Queries, queries } from './queries/all.ts';
 
 /** What the thread can be asked to do. Questions are answered one after the other, in the order they were asked. */
 export interface Operations {
   /** Opens the file, or makes it. One that can't be read is made anew, and that is answered. */
-  open(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[]; readonly unreadable: string | null };
+  open(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[]; readonly lastEvent: LastEvent | null; readonly unreadable: string | null };
   /** Removes the file and opens a new one. */
   reset(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[] };
   /** Makes a copy of the live file without some projections and opens it. */
@@ -48,12 +48,12 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
   open({ path, ...options }: Parameters<Operations['open']>[0]) {
     try {
       file = new ModelFile(path, options);
-      return { standings: file.standings(), unreadable: null };
+      return { standings: file.standings(), lastEvent: file.lastEvent, unreadable: null };
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       removeModel(path);
       file = new ModelFile(path, options);
-      return { standings: file.standings(), unreadable: codeOf(error) ?? '' };
+      return { standings: file.standings(), lastEvent: file.lastEvent, unreadable: codeOf(error) ?? '' };
     }
   },
   reset({ path, ...options }: Parameters<Operations['reset']>[0]) {

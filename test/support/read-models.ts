@@ -22,6 +22,13 @@ export const storeWith = (store: EventStore, replaced: Partial<EventStore>): Eve
   ...replaced,
 });
 
+/** What runs beside reads batches; opening only takes a look at an event or two, and is not to be held up. */
+const isLook = (limit: number): boolean => limit <= 2;
+
+/** A store over the same log in which the batches of what runs beside are read another way. */
+export const storeWithBatches = (store: EventStore, readAll: EventStore['readAll']): EventStore =>
+  storeWith(store, { readAll: (after, filter, limit) => (isLook(limit) ? store.readAll(after, filter, limit) : readAll(after, filter, limit)) });
+
 /** Gives every batch three times. */
 export const redelivering = (store: EventStore): EventStore =>
   storeWith(store, {
