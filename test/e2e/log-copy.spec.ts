@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -278,11 +278,13 @@ describe('kf log copy', () => {
 });
 
 describe('a server on the copy', () => {
-  it('answers as the old one, but for positions', async () => {
+  it('answers as the old one, but for positions, also when it is given the read models of the old log', async () => {
+    copyFileSync(join(oldDir, 'read-models.db'), join(newDir, 'read-models.db'));
     const api = await start(newDir, { ...onCopy(), KF_ROLES: 'api' });
     const after = await everything(api);
     expect(Object.keys(after)).toEqual(Object.keys(before));
     for (const [path, answer] of Object.entries(before)) expect({ path, answer: after[path] }).toEqual({ path, answer });
+    expect(readFileSync(join(newDir, 'server.log'), 'utf8')).toContain('"alarm":"read-models-remade"');
     await stop();
   }, 60_000);
 
