@@ -149,7 +149,7 @@ CWxvY2FsaG9zdDAKBggqhkjOPQQDAgNHADBEAiAZkEL3hkVKPfdWyobisC5KAfOZ
 -----END CERTIFICATE-----
 `;
 
-const receiverKey = `-----BEGIN PRIVATE KEY-----
+export const receiverKey = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgS7dh5c1k9vXUO+dn
 llLIaWQdvuGkrfXd+X8TADx0OnChRANCAASEjn9vFCqrOu1erk+rWBCmgl6iVCxw
 NUOwZkM+D0mt6b7rlPp86SnlxBALoq4iMY5zUE2K8y4QAUmvqPBkwF/z

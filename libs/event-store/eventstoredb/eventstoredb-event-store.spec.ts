@@ -176,6 +176,12 @@ describe('event store on EventStoreDB', () => {
       expect(lost).toEqual([]);
     });
 
+    it('is found behind a name that is discovered', async () => {
+      await store.close();
+      store = await connect(`esdb+discover://127.0.0.1:${server.port}?tls=false`);
+      await expect(store.append('orders-a', 'NO_STREAM', [eventNamed('e')])).resolves.toMatchObject({ revision: 0 });
+    });
+
     it('says nothing of its password, also to the console', async () => {
       await store.close();
       const written: string[] = [];

@@ -23,7 +23,6 @@ export interface Sending<Answer> {
 
 interface Cancellable {
   cancel(): void;
-  on(event: 'error', heard: (error: Error) => void): unknown;
 }
 
 type Settle<Answer> = (error: ServiceError | null, answer: Answer) => void;
@@ -65,8 +64,6 @@ export class Wire {
       if (givenUp) return Promise.reject(new StoreUnavailable('it was given up before it was sent'));
       return new Promise<Answer>((resolve, reject) => {
         call = begin(client, (error, response) => (error === null ? resolve(response) : reject(error)));
-        // The same error comes to the callback; as an event that nobody hears it would end the process.
-        call.on('error', reject);
       });
     });
     const cancel = (): void => {

@@ -4,7 +4,7 @@ import features from '@eventstore/db-client/generated/serverfeatures_pb.js';
 import { ServerFeaturesService } from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js';
 import shared from '@eventstore/db-client/generated/shared_pb.js';
 import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb.js';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import { EventLog } from './log.ts';
 import { Misbehaviour } from './misbehaviour.ts';
 import { readsOf } from './reads.ts';
@@ -17,11 +17,15 @@ export interface EventStoreDbOptions {
   readonly startPosition?: bigint;
   /** The leader's clock: what `created` says, and what deadlines are compared with. It may go back. */
   readonly nowMs?: () => number;
+  /** The server's key and certificate, PEM; by default it speaks without TLS. */
+  readonly tls?: { readonly key: string; readonly certificate: string };
+  /** The only user: streams are for nobody else. By default they are for everybody. */
+  readonly user?: { readonly name: string; readonly password: string };
 }
 
 /**
  * A server that speaks EventStoreDB's protocol on loopback, with its rules for writes, in memory: for tests. Without
- * TLS, users, projections, persistent subscriptions, scavenging and `$max…` of streams.
+ * rights, projections, persistent subscriptions, scavenging and `$max…` of streams.
  */
 export interface EventStoreDb {
   /** The connection string; the port stays the same across restarts. */
@@ -43,15 +47,15 @@ const version = '24.10.0-countersign-test-server';
 const maxMessageBytes = 17 * 1024 * 1024;
 
 /** Starts it; it listens when the promise resolves. */
-export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = Date.now }: EventStoreDbOptions = {}): Promise<EventStoreDb> {
+export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = Date.now, tls, user }: EventStoreDbOptions = {}): Promise<EventStoreDb> {
   const log = new EventLog({ startPosition, nowMs });
   const misbehave = new Misbehaviour(log);
   let bound = port;
   let server: Server | undefined;
   const up = async (): Promise<void> => {
     if (server !== undefined) return;
-    server = serverOf(log, misbehave, () => bound);
-    bound = await listen(server, bound);
+    server = serverOf(log, misbehave, () => bound, user);
+    bound = await listen(server, bound, tls);
     log.elected();
   };
   const down = (): Promise<void> => {
@@ -62,7 +66,7 @@ export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = 
   };
   await up();
   return {
-    url: `esdb://${host}:${bound}?tls=false`,
+    url: `esdb://${host}:${bound}?tls=${tls !== undefined}`,
     port: bound,
     log,
     misbehave,
@@ -77,18 +81,34 @@ export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = 
 }
 
 /** Answers the port: 0 takes any free one. */
-export const listen = (server: Server, port: number): Promise<number> =>
+export const listen = (server: Server, port: number, tls?: EventStoreDbOptions['tls']): Promise<number> =>
   new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+    const credentials = tls === undefined ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.certificate) }]);
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
       if (error === null) resolve(bound);
       else reject(error);
     });
   });
 
-export const newGrpcServer = (): Server => new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
+export const newGrpcServer = (interceptors: ServerInterceptor[] = []): Server => new Server({ interceptors, 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
 
-function serverOf(log: EventLog, misbehave: Misbehaviour, port: () => number): Server {
-  const server = newGrpcServer();
+/** Who is not the user is refused what is said of streams; gossip and features are for everybody. */
+const authenticating =
+  ({ name, password }: NonNullable<EventStoreDbOptions['user']>): ServerInterceptor =>
+  ({ path }, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, goOn) => {
+            const [given] = metadata.get('authorization');
+            if (!path.includes('Streams') || given === `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`) goOn(metadata);
+            else call.sendStatus({ code: status.UNAUTHENTICATED, details: 'Unauthenticated' });
+          },
+        }),
+    });
+
+function serverOf(log: EventLog, misbehave: Misbehaviour, port: () => number, user: EventStoreDbOptions['user']): Server {
+  const server = newGrpcServer(user === undefined ? [] : [authenticating(user)]);
   server.addService(StreamsService, { ...readsOf(log, misbehave), ...writesTo(log, misbehave) });
   server.addService(ServerFeaturesService, {
     getSupportedMethods: (_call: unknown, answer: (error: null, methods: object) => void) => answer(null, supportedMethods()),
