@@ -96,7 +96,7 @@ class EventStoreDb implements CopyableEventStore {
     try {
       const head = await this.#head();
       for await (const message of this.#wire.removals()) this.#removed.add(recordOf(message)?.stream ?? '');
-      const last = await this.#last(({ kind, stream }) => kind === 'event' && !this.#removed.has(stream), startOfLog);
+      const last = await this.#last(({ kind, stream }) => kind === 'event' && !this.#removed.has(stream), startOfLog, mostRecords);
       this.#trail = new Trail(head, last);
       this.#tail = new Tail(head, this.#settings.recentEvents);
     } catch (error) {
@@ -339,9 +339,9 @@ class EventStoreDb implements CopyableEventStore {
     return last?.position ?? known;
   }
 
-  /** The last record that is wanted: looked for backwards from the end, at most to a position. */
-  async #last(wanted: (record: LogRecord) => boolean, after: Position): Promise<LogRecord | undefined> {
-    for (let count = fewRecords; ; count *= 8) {
+  /** The last record that is wanted: looked for backwards from the end, at most to a position, and among so many. */
+  async #last(wanted: (record: LogRecord) => boolean, after: Position, most = Number.MAX_SAFE_INTEGER): Promise<LogRecord | undefined> {
+    for (let count = fewRecords; count <= most; count *= 8) {
       let received = 0;
       for await (const message of this.#wire.readAll({ backwardsFromEnd: true }, count)) {
         received += 1;
@@ -350,8 +350,9 @@ class EventStoreDb implements CopyableEventStore {
         if (comparePositions(record.position, after) <= 0) return undefined;
         if (wanted(record)) return record;
       }
-      if (received < count) return undefined;
+      if (received < count) break;
     }
+    return undefined;
   }
 
   async #end(): Promise<Position> {
