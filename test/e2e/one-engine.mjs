@@ -16,6 +16,7 @@ export const oneEngine = {
   readme: 'documents',
   'redis-leases': 'starts no server',
   server: 'the process on a folder, as `npm start` leaves it: its log, its keys, its port',
+  'store-that-forgets': 'has an EventStoreDB of its own, which loses events',
 };
 
 for (const name of Object.keys(oneEngine)) if (!existsSync(new URL(`${name}.spec.ts`, import.meta.url))) throw new Error(`test/e2e/one-engine.mjs names ${name}, which is no suite`);
