@@ -414,9 +414,9 @@ const publishingOf = (world: World, metrics: Metrics): Publishing => ({
 });
 
 /** What the other processes say of themselves; without Redis nothing. */
-function sharingOf({ by, ...sharing }: Roles['sharing'], desk: () => ProcessDesk | undefined): Sharing {
-  const silence = { none: null, log: 'processes that share a log hear of each other only through Redis', redis: 'they have not been asked yet' };
-  return { by, ...sharing, others: () => desk()?.others() ?? [], unheard: () => (desk() === undefined ? silence[by] : (desk()?.unheard() ?? null)) };
+function sharingOf(sharing: Roles['sharing'], desk: () => ProcessDesk | undefined): Sharing {
+  const silence = sharing.by === 'log' ? 'processes that share a log hear of each other only through Redis' : null;
+  return { ...sharing, others: () => desk()?.others() ?? [], unheard: () => desk()?.unheard() ?? silence };
 }
 
 const factsOf = ({ config, clock, version }: Outside, readModels: ReadModels, roles: Roles, reacting: Reacting, sharing: Sharing): ServerFacts & { stopping: boolean } => ({
