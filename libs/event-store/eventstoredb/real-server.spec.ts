@@ -1,27 +1,29 @@
-import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, it } from '@jest/globals';
 import { openEventStoreDb } from '#event-store/eventstoredb';
 import { Secret } from '#kernel';
 import { eventStoreContract, type OpenedStore } from '../../../test/support/event-store-contract.ts';
-import { ownPartOf } from '../../../test/support/own-part-of-log.ts';
+import { startOwnPart } from '../../../test/support/eventstoredb/own-part.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
 
 const url = process.env['ESDB_URL'];
 
 const connect = (connectionString: string): ReturnType<typeof openEventStoreDb> => openEventStoreDb({ connectionString: new Secret(connectionString), clock: testClock() });
 
+/** Others may write to the server meanwhile, as the end-to-end suites do: the contract is about a log of its own. */
 const open = (connectionString: string) => async (): Promise<OpenedStore> => {
-  const run = `run${randomBytes(6).toString('hex')}`;
-  let store = await connect(connectionString);
-  const start = await store.head();
+  const part = await startOwnPart(new Secret(connectionString));
+  let store = await connect(part.url);
   return {
-    store: ownPartOf(store, run, start),
+    store,
     reopen: async () => {
       await store.close();
-      store = await connect(connectionString);
-      return ownPartOf(store, run, start);
+      store = await connect(part.url);
+      return store;
     },
-    dispose: () => store.close(),
+    dispose: async () => {
+      await store.close();
+      await part.stop();
+    },
   };
 };
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import features, { type ServerFeaturesClient } from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js';
 import shared from '@eventstore/db-client/generated/shared_pb.js';
 import grpc, { type StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb.js';
+import streams from '@eventstore/db-client/generated/streams_pb.js';
 import type { GRPCClientConstructor } from '@eventstore/db-client/dist/types/index.js';
 import type { ClientReadableStream, sendUnaryData, ServerReadableStream, ServerUnaryCall, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
 import type { Secret } from '#kernel';
@@ -18,13 +19,15 @@ type Named = { getStreamIdentifier(): StreamIdentifier | undefined; setStreamIde
 /**
  * A server on loopback that hands everything on to another EventStoreDB, where streams get names of their own. So a server
  * that is started on it finds an empty log, whatever others have written there, and what they write is to it like the
- * records that an EventStoreDB writes for itself. What it wrote stays.
+ * records that an EventStoreDB writes for itself; what was there before is before the start of the log. What it wrote stays.
  */
 export async function startOwnPart(connectionString: Secret): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const { address, credentials } = readTarget(connectionString);
   const connection = connectionTo({ address, credentials }, () => undefined);
   const argumentsOf = (): ReturnType<Connection['callArguments']> => connection.callArguments({ requiresLeader: true, ...(credentials && { credentials }) }, { deadline: Infinity });
   const names = new OwnNames(`run${randomBytes(6).toString('hex')}`);
+  const open = (request: ReadReq): Promise<ClientReadableStream<ReadResp>> => connection.GRPCStreamCreator(streamsClient, 'read', (client) => client.read(request, ...argumentsOf()))();
+  const start = await endOf(open);
   const server = newGrpcServer();
 
   server.addService(grpc.StreamsService, {
@@ -49,10 +52,17 @@ export async function startOwnPart(connectionString: Secret): Promise<{ readonly
     read: (call: ServerWritableStream<ReadReq, ReadResp>) => {
       const options = call.request.getOptions();
       names.into(options?.getStream());
-      const prefixes = options?.getFilter()?.getStreamIdentifier();
-      prefixes?.setPrefixList(prefixes.getPrefixList().map((prefix) => names.named(prefix)));
-      connection.GRPCStreamCreator(streamsClient, 'read', (client) => client.read(call.request, ...argumentsOf()))().then(
-        (upstream) => relay(upstream, call, (message) => names.outOf(message)),
+      names.intoFilter(options?.getFilter());
+      const all = options?.getAll();
+      const marks = options?.getFilter()?.hasEventType();
+      if (all?.hasStart() === true) all.setPosition(positionOf(start));
+      open(call.request).then(
+        (upstream) => relay(upstream, call, (message) => {
+          const isOwn = names.outOf(message);
+          if (all?.hasEnd() === true && isBefore(message, start)) return 'ends';
+          // Who asks for marks of removed streams takes every one for its own.
+          return isOwn || marks !== true ? 'goes' : 'stays';
+        }),
         (error: ServiceError) => call.emit('error', error),
       );
     },
@@ -89,11 +99,18 @@ class OwnNames {
     if (names !== undefined) names.setStreamIdentifier(identifierOf(this.named(nameOf(names.getStreamIdentifier()))));
   }
 
-  /** The streams of others have the names of the server's own: who reads passes over them. */
-  outOf(message: ReadResp): void {
+  intoFilter(filter: InstanceType<typeof streams.ReadReq.Options.FilterOptions> | undefined): void {
+    const prefixes = filter?.getStreamIdentifier();
+    prefixes?.setPrefixList(prefixes.getPrefixList().map((prefix) => this.named(prefix)));
+  }
+
+  /** The streams of others have the names of the server's own: who reads passes over them. Answers whether it is ours. */
+  outOf(message: ReadResp): boolean {
     const named: Named | undefined = message.getEvent()?.getEvent() ?? message.getStreamNotFound();
     const name = nameOf(named?.getStreamIdentifier());
-    named?.setStreamIdentifier(identifierOf(name.includes(this.#mark) ? name.replace(this.#mark, '-') : `$${name}`));
+    const isOwn = name.includes(this.#mark);
+    named?.setStreamIdentifier(identifierOf(isOwn ? name.replace(this.#mark, '-') : `$${name}`));
+    return isOwn || named === undefined;
   }
 }
 
@@ -108,15 +125,40 @@ function hand<Answer>(answer: sendUnaryData<Answer>, ask: () => Promise<Answer>)
   );
 }
 
-/** Hands on at the reader's pace, until one of both ends. */
-function relay(upstream: ClientReadableStream<ReadResp>, call: ServerWritableStream<ReadReq, ReadResp>, change: (message: ReadResp) => void): void {
+/** Also the record that begins there. */
+function isBefore(message: ReadResp, position: string): boolean {
+  const record = message.getEvent()?.getEvent();
+  return record !== undefined && BigInt(record.getCommitPosition()) <= BigInt(position);
+}
+
+const positionOf = (position: string): InstanceType<typeof streams.ReadReq.Options.Position> => new streams.ReadReq.Options.Position().setCommitPosition(position).setPreparePosition(position);
+
+/** Of the last record of the log: before it nothing of ours can stand. */
+async function endOf(open: (request: ReadReq) => Promise<AsyncIterable<unknown>>): Promise<string> {
+  const all = new streams.ReadReq.Options.AllOptions().setEnd(new shared.Empty());
+  const options = new streams.ReadReq.Options().setAll(all).setReadDirection(1).setNoFilter(new shared.Empty()).setCount('1').setUuidOption(new streams.ReadReq.Options.UUIDOption().setString(new shared.Empty()));
+  for await (const message of await open(new streams.ReadReq().setOptions(options))) return (message as ReadResp).getEvent()?.getEvent()?.getCommitPosition() ?? '0';
+  throw new Error('the log of the EventStoreDB is empty: a server writes to it when it starts');
+}
+
+/** Hands on at the reader's pace what is to go, until something ends it, or one of both. */
+function relay(upstream: ClientReadableStream<ReadResp>, call: ServerWritableStream<ReadReq, ReadResp>, take: (message: ReadResp) => 'goes' | 'stays' | 'ends'): void {
   call.on('cancelled', () => upstream.cancel());
   call.on('drain', () => upstream.resume());
-  upstream.on('error', (error) => call.emit('error', error));
-  upstream.on('end', () => call.end());
+  let isOver = false;
+  const end = (): void => {
+    if (!isOver) call.end();
+    isOver = true;
+  };
+  upstream.on('error', (error) => isOver || call.emit('error', error));
+  upstream.on('end', end);
   upstream.on('data', (message: ReadResp) => {
-    change(message);
-    if (!call.write(message)) upstream.pause();
+    if (isOver) return;
+    const fate = take(message);
+    if (fate === 'goes' && !call.write(message)) upstream.pause();
+    if (fate !== 'ends') return;
+    end();
+    upstream.cancel();
   });
   if (call.cancelled) upstream.cancel();
 }
