@@ -112,6 +112,8 @@ export const signingSecret: Form<string> = {
   ...matching('a signing secret: whsec_ and the base64, with its padding, of 24 to 64 bytes', (given) => !isRefusal(parseSigningSecret(given))),
   secret: true,
 };
+/** How long one request to a receiver may take, in milliseconds. */
+export const timeoutMs = wholeNumber(1_000, 30_000);
 export const deliveryMode = oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT');
 
 const scopeText = /^(admin|site:([^:]+):(read|write|approve|audit))$/;

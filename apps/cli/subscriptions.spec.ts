@@ -41,9 +41,9 @@ describe('kf webhook create', () => {
     expect(only().body).toEqual({ url: 'https://example.com/hook', events: ['version.*', 'claim.**'] });
   });
 
-  it('sends a description and a delivery mode', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED'], { server: api.url });
-    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED' });
+  it('sends a description, a delivery mode and a timeout', async () => {
+    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000'], { server: api.url });
+    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000 });
   });
 
   it('shows the secret this once, and says so on stderr', async () => {
@@ -74,6 +74,8 @@ describe('kf webhook create', () => {
     ['no URL', ['--url', 'example.com']],
     ['an unknown delivery mode', ['--delivery-mode', 'ordered']],
     ['a blank description', ['--description', ' ']],
+    ['too short a timeout', ['--timeout-ms', '999']],
+    ['too long a timeout', ['--timeout-ms', '30001']],
   ])('%s: exit code 2, and nothing is sent', async (_, more) => {
     const { code, err } = await kf([...words(line), ...more], { server: api.url });
     expect(code).toBe(2);
@@ -152,6 +154,8 @@ describe('kf webhook update', () => {
     ['a pattern', ['--events', 'a.*,b.c'], { events: ['a.*', 'b.c'] }],
     ['a description', ['--description', 'x y'], { description: 'x y' }],
     ['no description any more', ['--description', ''], { description: null }],
+    ['a timeout', ['--timeout-ms', '5000'], { timeoutMs: 5_000 }],
+    ['the usual timeout again', ['--timeout-ms', ''], { timeoutMs: null }],
     ['a delivery mode', ['--delivery-mode', 'BEST_EFFORT'], { deliveryMode: 'BEST_EFFORT' }],
     ['a pause', ['--paused'], { status: 'PAUSED' }],
     ['a pause in words', ['--paused=true'], { status: 'PAUSED' }],

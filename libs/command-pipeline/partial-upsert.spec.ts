@@ -53,9 +53,18 @@ describe('an upsert that says only what changes', () => {
     expect(await stateNow()).toMatchObject({ description: null });
   });
 
+  it('keeps a timeout that it does not name, and takes it back with null', async () => {
+    await at.must(upsert, upsertOf('whs_1', { timeoutMs: 5_000 }));
+    await at.must(upsert, change({ description: 'orders' }));
+    expect(await stateNow()).toMatchObject({ description: 'orders', timeoutMs: 5_000 });
+    await at.must(upsert, change({ timeoutMs: null }));
+    expect(await stateNow()).not.toHaveProperty('timeoutMs');
+  });
+
   it('changes nothing when everything is so already', async () => {
     await at.must(upsert, upsertOf('whs_1'));
     expect(await at.must(upsert, change({ deliveryMode: 'AT_LEAST_ONCE' }))).toMatchObject({ outcome: 'NO_CHANGE', revision: 1 });
+    expect(await at.must(upsert, change({ timeoutMs: 15_000 }))).toMatchObject({ outcome: 'NO_CHANGE', revision: 1 });
   });
 
   it('never creates: there must be such a subscription, and it must not be deleted', async () => {
@@ -129,6 +138,17 @@ describe('an approval of an upsert that is bound to its payload', () => {
     expect(await at.must(upsert, change({ deliveryMode: 'ORDERED' }))).toMatchObject({ outcome: 'APPLIED' });
   });
 
+  it('says no option that is not set, so that approvals from before there were options hold', async () => {
+    const { payload } = templateOf(await at.send(upsert, change({ description: 'orders' })));
+    expect(Object.keys(payload.payload ?? {}).sort()).toEqual(['deliveryMode', 'description', 'eventPattern', 'signingSecretRef', 'status', 'targetUrl']);
+  });
+
+  it('is for the options too', async () => {
+    await grantAskedAs(templateOf(await at.send(upsert, change({ timeoutMs: 5_000 }))));
+    expect(await at.refused(upsert, change({ timeoutMs: 6_000 }))).toBe('approval-required');
+    expect(await at.must(upsert, upsertOf('whs_1', { timeoutMs: 5_000 }))).toMatchObject({ outcome: 'APPLIED' });
+  });
+
   it('does not let one pass that would come to something else by now', async () => {
     await grantAskedAs(templateOf(await at.send(upsert, change({ description: 'orders' }))));
     await grantAskedAs(templateOf(await at.send(upsert, change({ deliveryMode: 'ORDERED' }))));
@@ -142,6 +162,15 @@ describe('an approval of an upsert that is bound to its payload', () => {
     const refused = await at.send(upsert, change({ status: 'PAUSED' }));
     expect(templateOf(refused).payload).toMatchObject({ commandType: 'PauseWebhookSubscription' });
     await at.must('RequestApproval', { ...templateOf(refused).payload, expiresOn: formatInstant(at.clock.now() + 3_600_000) });
+  });
+});
+
+describe('an upsert that says all settings', () => {
+  it('takes back what it leaves out: description and timeout', async () => {
+    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000 }));
+    await at.must(upsert, upsertOf('whs_1'));
+    expect(await stateNow()).toMatchObject({ description: null });
+    expect(await stateNow()).not.toHaveProperty('timeoutMs');
   });
 });
 

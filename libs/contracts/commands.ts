@@ -19,6 +19,8 @@ export const gateableCommands = [
 ] as const;
 
 const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
+/** What is said of `timeoutMs` wherever it stands. */
+export const timeout = { example: 5_000, description: 'How long one request may take as a whole, in milliseconds: name, connection, TLS, headers and body. 1000 to 30000.' };
 const year = 366 * 24 * 60 * 60;
 
 export class UpsertWebhookSubscriptionPayload {
@@ -42,6 +44,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(text(1_000), { optional: true, nullable: true })
   readonly description?: string | null;
+
+  @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
+  readonly timeoutMs?: number | null;
 }
 
 export class SubscriptionPayload {

@@ -9,6 +9,9 @@ export const limits = {
   approvers: 100,
   /** How long a replaced signing secret may still sign beside the new one. */
   graceSeconds: 7 * 24 * 60 * 60,
+  /** How long one request to a receiver may take as a whole. */
+  leastTimeoutMs: 1_000,
+  timeoutMs: 30_000,
   /** Things wrong with a request that its refusal tells: it can be wrong in a million places. */
   toldErrors: 100,
   /** Levels of nested objects and arrays in a body. */

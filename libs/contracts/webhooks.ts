@@ -1,6 +1,6 @@
 import { parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes } from './commands.ts';
+import { deliveryModes, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
 import { eventPattern, flag, instant, type Kind, name, oneOf, position, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
@@ -35,6 +35,9 @@ export class CreateWebhookPayload {
   @Field(oneOf(...deliveryModes), { ...mode, optional: true, description: `${mode.description} \`AT_LEAST_ONCE\` when left out.` })
   readonly deliveryMode?: (typeof deliveryModes)[number];
 
+  @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
+  readonly timeoutMs?: number | null;
+
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: '`ACTIVE` when left out.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
 
@@ -58,6 +61,9 @@ export class UpdateWebhookPayload {
 
   @Field(oneOf(...deliveryModes), { ...mode, optional: true })
   readonly deliveryMode?: (typeof deliveryModes)[number];
+
+  @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} Null: 15000 again.` })
+  readonly timeoutMs?: number | null;
 
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: 'A change of it needs what `PauseWebhookSubscription` or `ResumeWebhookSubscription` needs.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
@@ -121,6 +127,8 @@ export class SubscriptionDto {
   readonly description!: string | null;
   @Field(oneOf(...deliveryModes), mode)
   readonly deliveryMode!: string;
+  @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), timeout)
+  readonly timeoutMs!: number;
   @Field(oneOf('ACTIVE', 'PAUSED', 'DELETED'))
   readonly status!: string;
   @Field(words, { nullable: true, description: 'While `PAUSED`: `requested`, `endpoint-gone` (it answered 410) or `sustained-failure`.', example: null })

@@ -161,6 +161,20 @@ describe('an attempt', () => {
   });
 });
 
+describe('the timeout of a request', () => {
+  it('is 15 s, or what the subscription says when the attempt starts', async () => {
+    const world = await started();
+    world.reply = ({ nth }) => (nth < 3 ? 'hang' : 200);
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { eventPattern: '**', targetUrl: 'https://alpha/hook', deliveryMode: 'AT_LEAST_ONCE', description: null, timeoutMs: 2_000 } });
+    await world.clock.advance(15 * secondMs + 5);
+    expect(outcomeOf(world, id)).toMatchObject({ error: 'timeout', durationMs: 15_000 });
+    await world.clock.advance(10 * secondMs);
+    expect(outcomeOf(world, id)).toMatchObject({ error: 'timeout', durationMs: 2_000 });
+    expect(world.sent).toHaveLength(2);
+  });
+});
+
 describe('retries', () => {
   it('follow the schedule with at most 20 % jitter until the delivery is a dead letter', async () => {
     const world = await started();

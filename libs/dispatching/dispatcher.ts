@@ -4,7 +4,7 @@ import { patiently, type Patience } from '#event-store';
 import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
-import { type LiveSubscription, signingSecrets } from '#subscriptions';
+import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
 import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
@@ -31,7 +31,6 @@ export const defaultLimits: DispatcherLimits = {
   unshown: 20_000,
   lanes: 10_000,
   transcriptWaitMs: 2,
-  timeoutMs: 15_000,
   viewTrustMs: Infinity,
 };
 
@@ -617,7 +616,7 @@ class LaneDispatcher implements Dispatcher {
     const { lane } = attempt;
     const signal = lane.ordered ? lane.partition.losing.signal : this.#ending.signal;
     const request = { url: ready.state.targetUrl, webhookId: attempt.entry.deliveryId, body: ready.event.body, keys: ready.keys };
-    void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: this.#limits.timeoutMs, signal }).then(
+    void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: ready.state.timeoutMs ?? defaultTimeoutMs, signal }).then(
       (sent) => this.#answered(attempt, ready, sent),
       (error: unknown) => this.#broke(attempt, error),
     );

@@ -138,8 +138,6 @@ export interface DispatcherLimits {
   readonly lanes: number;
   /** How long a transcript waits for others before they are written. */
   readonly transcriptWaitMs: number;
-  /** One deadline for a request as a whole. */
-  readonly timeoutMs: number;
   /** A subscription is read again before a request when its last reading began longer ago than this: another process may have paused it. */
   readonly viewTrustMs: number;
 }

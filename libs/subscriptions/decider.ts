@@ -6,6 +6,8 @@ import type { DeletedSubscription, LiveSubscription, SubscriptionState } from '.
 export const tombstoneDays = 30;
 export const defaultGraceSeconds = 24 * 60 * 60;
 export const maxGraceSeconds = 7 * 24 * 60 * 60;
+/** How long a request may take as a whole where a subscription does not say. */
+export const defaultTimeoutMs = 15_000;
 
 /** A signing secret as a command proposes it: its name, and when it is ours to keep, its key. */
 export interface ProposedSecret {
@@ -90,7 +92,7 @@ function meansTheSameSecret(current: SecretVersion, proposed: ProposedSecret): b
 }
 
 function settingsChange(state: LiveSubscription, settings: SubscriptionSettings): SubscriptionEvent[] {
-  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description'] as const;
+  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs'] as const;
   return names.every((name) => state[name] === settings[name]) ? [] : [{ type: 'WebhookSubscriptionUpdated', data: settings }];
 }
 

@@ -21,6 +21,8 @@ export interface SubscriptionSettings {
   readonly targetUrl: string;
   readonly deliveryMode: DeliveryMode;
   readonly description: string | null;
+  /** The one deadline of each request; absent: `defaultTimeoutMs`. */
+  readonly timeoutMs?: number;
 }
 
 export type PauseReason = 'requested' | 'endpoint-gone' | 'sustained-failure';

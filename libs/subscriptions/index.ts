@@ -1,5 +1,5 @@
 export { subscriptionAnnouncements } from './announcements.ts';
-export { decideSubscription, defaultGraceSeconds, maxGraceSeconds, type ProposedSecret, refuseMissing, type SubscriptionCommand, type SubscriptionDecision, subscriptionNotFound, tombstoneDays } from './decider.ts';
+export { decideSubscription, defaultGraceSeconds, defaultTimeoutMs, maxGraceSeconds, type ProposedSecret, refuseMissing, type SubscriptionCommand, type SubscriptionDecision, subscriptionNotFound, tombstoneDays } from './decider.ts';
 export { type DeliveryMode, deliveryModes, type PauseReason, type SecretKind, type SecretVersion, type SubscriptionEvent, type SubscriptionSettings } from './events.ts';
 export { type Ending, type LifecycleOptions, type ShredOutput, subscriptionLifecycle } from './lifecycle-saga.ts';
 export { compileMatcher, isInForce, type Matchable, type MatchableVersion, type Matcher } from './matcher.ts';

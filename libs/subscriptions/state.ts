@@ -36,7 +36,7 @@ export function evolveSubscription(state: SubscriptionState, event: Stored<Subsc
   const updated = { ...state, updatedAtMs: event.recordedAt };
   switch (event.type) {
     case 'WebhookSubscriptionUpdated':
-      return { ...updated, ...event.data };
+      return withSettings(updated, event.data);
     case 'WebhookSubscriptionPaused':
       return { ...live(updated), status: 'PAUSED', pausedReason: event.data.reason };
     case 'WebhookSubscriptionResumed':
@@ -50,6 +50,12 @@ export function evolveSubscription(state: SubscriptionState, event: Stored<Subsc
     case 'WebhookSubscriptionPurged':
       return initialSubscription;
   }
+}
+
+/** An update says all settings: an option that it does not name holds no longer. */
+function withSettings(state: LiveSubscription | DeletedSubscription, settings: SubscriptionSettings): LiveSubscription | DeletedSubscription {
+  const { timeoutMs, ...rest } = state;
+  return { ...rest, ...settings };
 }
 
 function created(event: Stored<Extract<SubscriptionEvent, { type: 'WebhookSubscriptionCreated' }>>): SubscriptionState {

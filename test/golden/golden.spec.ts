@@ -15,7 +15,7 @@ import { operationalEvents, readPublishedEvent } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
 import type { AnySaga, SagaOutput } from '#sagas';
 import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
-import { subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
+import { type LiveSubscription, subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
 import { systemIds } from '../../apps/server/system.ts';
 import { simulatedClock } from '../support/simulated-clock.ts';
 
@@ -23,6 +23,7 @@ import { simulatedClock } from '../support/simulated-clock.ts';
 const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
+  'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
   'whose-outcomes.jsonl': '16bcf208e0c8df61447517403dfef8a9d1231ce7585d43126578833adf02fa65',
 };
@@ -201,6 +202,24 @@ describe('the outcomes of attempts', () => {
       rmSync(dataDir, { recursive: true });
     }
     expect(told).toHaveLength(3);
+  });
+});
+
+describe('the options of subscriptions', () => {
+  const orders = 'webhooksubscription-tnt_demo.production.orders';
+
+  /** An option of the subscription `orders` after each of its events. */
+  async function historyOf(name: string, option: keyof LiveSubscription): Promise<readonly unknown[]> {
+    const history = eventsOf(name);
+    const changes = history.filter(({ stream, type }) => stream === orders && type.startsWith('WebhookSubscription'));
+    return await Promise.all(changes.map(async ({ position }) => {
+      const { state } = await createAggregates(storeOf(history.slice(0, history.findIndex((event) => event.position === position) + 1))).load<SubscriptionState, never>(orders, subscriptionFold);
+      return (state as LiveSubscription)[option];
+    }));
+  }
+
+  it('of request-timeouts.jsonl hold until an update no longer says them', async () => {
+    expect(await historyOf('request-timeouts.jsonl', 'timeoutMs')).toEqual([30_000, 30_000, undefined, 1_000]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { argument, optional, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, name, revision, signingSecretRef, targetUrl, text, wholeNumber, yesOrNo } from '../forms.ts';
+import { clearable, deliveryMode, eventPattern, name, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -10,6 +10,7 @@ import { changeView, inOneLine, secretOf, subscriptionFacts, subscriptionList, s
 
 export const secretFromStdin = 'read the signing secret reference from standard input: managed, whsec_…, env:KF_WEBHOOK_SECRET_<NAME> or file:<name>';
 const events = 'which events: comma-separated without blanks; between dots a-z, 0-9, _ and -, or * for one segment, ** for any number';
+export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
 const tombstoneMs = 30 * 86_400_000;
 
 export const subscription = argument('id', name, 'the subscription');
@@ -29,6 +30,7 @@ const create = operatorVerb({
     events: required('--events <csv>', eventPattern, events),
     description: optional('--description <text>', text(1_000), 'what it is for: at most 1000 characters'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE (by default), ORDERED (in log order, one at a time) or BEST_EFFORT (one attempt)'),
+    timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
   },
   ask: (settings) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(',') } }),
   view: changed,
@@ -62,6 +64,7 @@ const update = operatorVerb({
     events: optional('--events <csv>', eventPattern, events),
     description: optional('--description <text>', clearable(text(1_000)), 'what it is for: at most 1000 characters; an empty text removes it'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, deliveryMode.expected),
+    timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
     paused: optional('--paused [true|false]', yesOrNo, 'pause it; --paused=false resumes it'),
     ifRevision,
     approvalId,
@@ -69,7 +72,7 @@ const update = operatorVerb({
   ask: ({ id, paused, events: pattern, ifRevision: atRevision, approvalId: approval, ...settings }) => {
     const status = paused === undefined ? undefined : paused ? 'PAUSED' : 'ACTIVE';
     const changes = { ...settings, events: pattern?.split(','), status };
-    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode or --paused']);
+    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms or --paused']);
     return { method: 'PATCH', path: webhookPath(id), commandType: 'UpsertWebhookSubscription', resourceId: id, approvalId: approval, ifRevision: atRevision, body: { ...changes, approvalId: approval } };
   },
   view: changed,

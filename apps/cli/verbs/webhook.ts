@@ -1,13 +1,13 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, required, toggle } from '../flags.ts';
-import { deliveryMode, eventPattern, name, oneOf, revision, signingSecretRef, targetUrl, text, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, name, oneOf, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
 import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
-import { secretFromStdin, subscriptions } from './subscriptions.ts';
+import { secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
 import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
@@ -19,7 +19,7 @@ const upsert = commandVerb({
   commandType: 'UpsertWebhookSubscription',
   summary: 'Create a subscription, or set all of an existing one',
   details:
-    'All settings are required, also on update. A new subscription with the reference "managed" answers its signing secret, once. ' +
+    'All settings are required, also on update; an option that is omitted is as on a new one. A new subscription with the reference "managed" answers its signing secret, once. ' +
     'An update never changes the secret: rotate it. With --quiet: the id, and on a second line the secret if there is one.',
   examples: [
     `echo managed | kf webhook upsert-subscription ${who} --event-pattern 'version.*,claim.**' --target-url https://example.com/hook --signing-secret-ref-stdin --delivery-mode AT_LEAST_ONCE --status ACTIVE`,
@@ -32,6 +32,7 @@ const upsert = commandVerb({
     deliveryMode: required('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE, ORDERED or BEST_EFFORT'),
     status: required('--status <status>', oneOf('ACTIVE', 'PAUSED'), 'ACTIVE or PAUSED'),
     description: optional('--description <text>', text(1_000), 'what it is for'),
+    timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; 15000 when omitted`),
     ifRevision: optional('--if-revision <n>', revision, 'only when the subscription is at this revision'),
   },
   ask: async ({ signingSecretRefStdin: _, ifRevision, ...settings }, { io }) => ({

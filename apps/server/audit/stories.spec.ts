@@ -73,6 +73,13 @@ describe('a story', () => {
     expect([entries.length, truncated]).toEqual([1_000, true]);
   });
 
+  it('of a subscription tells the options that it was given', async () => {
+    const { log, clock } = await withLog();
+    await log.append(subscription, { type: 'WebhookSubscriptionUpdated', data: { ...settings, timeoutMs: 5_000 } });
+    const { entries } = await storiesOf(log.store, clock)('orders');
+    expect(entries.map(({ text }) => text.replace(/^.*\(/, '('))).toEqual(['(AT_LEAST_ONCE, ACTIVE), signed with secret version v1.', '(AT_LEAST_ONCE, 5000 ms for a request).']);
+  });
+
   it('of a recovery tells how it ended, however often it said how far it was', async () => {
     const { log, clock } = await withLog();
     const stream = streamOf('recovery', site, 'rec_1');

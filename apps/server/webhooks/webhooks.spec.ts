@@ -84,6 +84,17 @@ describe('POST /api/webhooks', () => {
     expect(body['subscription']).toMatchObject({ id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: create.url, status: 'ACTIVE', health: { lastSuccessAt: null, consecutiveFailures: 0 }, revision: 7 });
   });
 
+  it('takes a timeout of 1 to 30 s, and shows 15 s where there is none', async () => {
+    const { body } = await ask('POST', '/api/webhooks', { body: { ...create, timeoutMs: 5_000 } });
+    expect(shell.commands[0]?.payload).toMatchObject({ timeoutMs: 5_000 });
+    expect(body['subscription']).toMatchObject({ timeoutMs: 15_000 });
+    for (const timeoutMs of [999, 30_001, 1_500.5, '5000']) {
+      const refused = await ask('POST', '/api/webhooks', { body: { ...create, timeoutMs } });
+      expect([refused.status, refused.body['errors']]).toEqual([400, [{ path: 'timeoutMs', message: 'must be a whole number from 1000 to 30000' }]]);
+    }
+    expect(shell.commands).toHaveLength(1);
+  });
+
   it('shows the secret also when no read model answers', async () => {
     healthFails = true;
     shell.answerCommand = (request) => ({ ...commandAnswer(request), secret: new Secret('whsec_once') });
@@ -162,7 +173,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -219,7 +230,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

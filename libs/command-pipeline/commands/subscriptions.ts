@@ -3,6 +3,7 @@ import { formatSigningSecret } from '#secret-vault';
 import {
   decideSubscription,
   defaultGraceSeconds,
+  defaultTimeoutMs,
   type DeliveryMode,
   evolveSubscription,
   initialSubscription,
@@ -12,6 +13,7 @@ import {
   type SubscriptionCommand,
   type SubscriptionEvent,
   subscriptionNotFound,
+  type SubscriptionSettings,
   type SubscriptionState,
 } from '#subscriptions';
 import type { CommandDefinition, Context, Decided, MadeSecret } from '../definition.ts';
@@ -61,11 +63,11 @@ const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', s
 function completeUpsert(state: SubscriptionState, payload: JsonObject, id: string): JsonObject | Refusal {
   if (payload['webhookSubscriptionId'] === undefined || payload['signingSecretRef'] !== undefined) return { ...defaults, ...payload };
   if (state.status === 'NONE') return subscriptionNotFound(id);
-  const { eventPattern, targetUrl, deliveryMode, secret } = state;
+  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs = null, secret } = state;
   const { status } = state.status === 'DELETED' ? state.before : state;
-  const { description, ...rest }: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description: state.description, ...payload };
-  // Without one the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
-  return description === null || description === undefined ? rest : { ...rest, description };
+  const whole: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description, timeoutMs, ...payload };
+  // Without what is not set the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
+  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null));
 }
 
 const upsert: SubscriptionDefinition = {
@@ -82,11 +84,22 @@ const upsert: SubscriptionDefinition = {
     if (refusal !== undefined) return refusal;
     const secret = await proposeSecret(context, text(payload, 'signingSecretRef'));
     if (isRefusal(secret)) return secret;
-    const settings = { eventPattern: normalPattern(text(payload, 'eventPattern')), targetUrl, deliveryMode: text(payload, 'deliveryMode') as DeliveryMode, description: textOr(payload, 'description', null) };
-    return prepared(context, { do: 'upsert', id: resourceId, settings, status: text(payload, 'status') as 'ACTIVE' | 'PAUSED', secret });
+    return prepared(context, { do: 'upsert', id: resourceId, settings: settingsOf(payload), status: text(payload, 'status') as 'ACTIVE' | 'PAUSED', secret });
   },
   settle: dispatcherSees,
 };
+
+/** Without the options that say what holds anyway. */
+function settingsOf(payload: JsonObject): SubscriptionSettings {
+  const timeoutMs = numberOr(payload, 'timeoutMs', defaultTimeoutMs);
+  return {
+    eventPattern: normalPattern(text(payload, 'eventPattern')),
+    targetUrl: text(payload, 'targetUrl'),
+    deliveryMode: text(payload, 'deliveryMode') as DeliveryMode,
+    description: textOr(payload, 'description', null),
+    ...(timeoutMs === defaultTimeoutMs ? {} : { timeoutMs }),
+  };
+}
 
 /** One spelling for patterns that mean the same: no blanks, no item twice. */
 function normalPattern(pattern: string): string {

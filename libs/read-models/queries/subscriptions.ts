@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { formatInstant, formatSite, type Position, type Refusal, type Site } from '#kernel';
 import { type EventCountRow, eventCountTable, type MissedRow, missedSoFar, missedTable } from '#publishing';
-import { type DeliveryMode, type SubscriptionRow, type SubscriptionState, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from '#subscriptions';
+import { defaultTimeoutMs, type DeliveryMode, type SubscriptionRow, type SubscriptionState, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from '#subscriptions';
 import type { SubscriptionVersion } from '../port.ts';
 import { columnsOf } from '../sql.ts';
 import { fromCursor, instant, isKey, type Page, pageOf, type Paging, sql } from './statement.ts';
@@ -28,6 +28,7 @@ export interface SubscriptionView {
   readonly url: string;
   readonly description: string | null;
   readonly deliveryMode: DeliveryMode;
+  readonly timeoutMs: number;
   readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
   readonly pausedReason: string | null;
   readonly secret: { readonly kind: string; readonly versionId: string; readonly graceUntil: string | null };
@@ -50,6 +51,7 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
     url: state.targetUrl,
     description: state.description,
     deliveryMode: state.deliveryMode,
+    timeoutMs: state.timeoutMs ?? defaultTimeoutMs,
     status: state.status,
     pausedReason: state.status === 'PAUSED' ? state.pausedReason : null,
     secret: { kind: state.secret.kind, versionId: state.secret.versionId, graceUntil: grace !== null && of.nowMs < grace.graceUntilMs ? formatInstant(grace.graceUntilMs) : null },
