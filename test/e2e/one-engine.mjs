@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 export const oneEngine = {
   backup: 'copies the embedded log; an EventStoreDB has means of its own',
   compose: 'has an EventStoreDB of its own, as docker-compose.yml says',
+  conformance: 'what a sender puts on the wire, and when, whatever the log',
   'data-folder': 'what stands in the folder of the embedded log: its lock, its keys, the bytes of removed secrets',
   'demo-broken': 'whether the demo notices what is wrong, in any server',
   docs: 'a page that reads no log',

@@ -168,8 +168,10 @@ function closeObjects<T>(part: T): T {
   return (isOpen ? { ...copy, additionalProperties: false } : copy) as T;
 }
 
+const document = import.meta.url.endsWith('.ts') ? '../../../openapi.yaml' : '../../../../openapi.yaml';
+
 /** The committed document. */
-export const readContract = (): Contract => parse(readFileSync(new URL('../../../openapi.yaml', import.meta.url), 'utf8')) as Contract;
+export const readContract = (): Contract => parse(readFileSync(new URL(document, import.meta.url), 'utf8')) as Contract;
 
 let committed: ContractCheck | undefined;
 
