@@ -1,4 +1,4 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parsePattern, parsePrincipal, parseSite, type Principal, type Site } from '#kernel';
 import { parseSigningSecret } from '#webhook-sender/signing';
 import { JsonText } from './json.ts';
 
@@ -114,6 +114,14 @@ export const signingSecret: Form<string> = {
 };
 /** How long one request to a receiver may take, in milliseconds. */
 export const timeoutMs = wholeNumber(1_000, 30_000);
+export const label: Form<readonly [name: string, value: string]> = {
+  expected: 'NAME=VALUE with a name of 1 to 63 of a-z, 0-9, _, . and -, starting with a letter or digit, and a value of 1 to 255 visible ASCII characters',
+  read: (given) => {
+    const [name = '', ...rest] = given.split('=');
+    const value = rest.join('=');
+    return isLabelName(name) && isLabelValue(value) ? [name, value] : undefined;
+  },
+};
 export const deliveryMode = oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT');
 
 const scopeText = /^(admin|site:([^:]+):(read|write|approve|audit))$/;

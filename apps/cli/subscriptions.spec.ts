@@ -41,9 +41,9 @@ describe('kf webhook create', () => {
     expect(only().body).toEqual({ url: 'https://example.com/hook', events: ['version.*', 'claim.**'] });
   });
 
-  it('sends a description, a delivery mode and a timeout', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000'], { server: api.url });
-    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000 });
+  it('sends a description, a delivery mode, a timeout and labels', async () => {
+    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
+    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, labels: { team: 'orders', tier: 'a=b' } });
   });
 
   it('shows the secret this once, and says so on stderr', async () => {
@@ -76,10 +76,23 @@ describe('kf webhook create', () => {
     ['a blank description', ['--description', ' ']],
     ['too short a timeout', ['--timeout-ms', '999']],
     ['too long a timeout', ['--timeout-ms', '30001']],
+    ['a label without a value', ['--label', 'team']],
+    ['a label with a blank', ['--label', 'team=the orders']],
+    ['a label with a capital', ['--label', 'Team=orders']],
+    ['an empty label where there is none yet', ['--label', '']],
   ])('%s: exit code 2, and nothing is sent', async (_, more) => {
     const { code, err } = await kf([...words(line), ...more], { server: api.url });
     expect(code).toBe(2);
     expect(err).toContain(`${more[0]!}: expected`);
+    expect(api.requests).toHaveLength(0);
+  });
+
+  it.each([
+    ['twice', ['team=a', 'tier=1', 'team=b'], 'team is given twice'],
+    ['more than 20 times', Array.from({ length: 21 }, (_, n) => `n${n}=x`), '21 are given; at most 20'],
+  ])('a label %s: exit code 2, and nothing is sent', async (_, given, said) => {
+    const { code, err } = await kf([...words(line), ...given.flatMap((label) => ['--label', label])], { server: api.url });
+    expect([code, err]).toEqual([2, expect.stringContaining(said)]);
     expect(api.requests).toHaveLength(0);
   });
 
@@ -156,6 +169,8 @@ describe('kf webhook update', () => {
     ['no description any more', ['--description', ''], { description: null }],
     ['a timeout', ['--timeout-ms', '5000'], { timeoutMs: 5_000 }],
     ['the usual timeout again', ['--timeout-ms', ''], { timeoutMs: null }],
+    ['all labels', ['--label', 'team=orders', '--label', 'tier=1'], { labels: { team: 'orders', tier: '1' } }],
+    ['no labels any more', ['--label', ''], { labels: null }],
     ['a delivery mode', ['--delivery-mode', 'BEST_EFFORT'], { deliveryMode: 'BEST_EFFORT' }],
     ['a pause', ['--paused'], { status: 'PAUSED' }],
     ['a pause in words', ['--paused=true'], { status: 'PAUSED' }],
@@ -171,6 +186,12 @@ describe('kf webhook update', () => {
   it('sends the revision it is meant for', async () => {
     await kf(words(`${line} --paused --if-revision 3`), { server: api.url });
     expect(only().headers['if-match']).toBe('"3"');
+  });
+
+  it('with labels and none is exit code 2, and nothing is sent', async () => {
+    const { code, err } = await kf([...words(line), '--label', 'team=orders', '--label', ''], { server: api.url });
+    expect([code, err]).toEqual([2, expect.stringContaining('stands alone')]);
+    expect(api.requests).toHaveLength(0);
   });
 
   it('without anything to change is exit code 2, and nothing is sent', async () => {

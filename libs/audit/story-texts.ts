@@ -23,7 +23,8 @@ const ofSubscriptions: Texts<SubscriptionEvent> = {
   WebhookSubscriptionPurged: (event, id) => `${who(event)} purged subscription ${id} and shredded its secrets.`,
 };
 
-const options = ({ timeoutMs }: SubscriptionSettings): string => (timeoutMs === undefined ? '' : `, ${timeoutMs} ms for a request`);
+const options = ({ timeoutMs, labels = {} }: SubscriptionSettings): string =>
+  [...(timeoutMs === undefined ? [] : [`${timeoutMs} ms for a request`]), ...Object.entries(labels).map(([name, value]) => `${name}=${value}`)].map((option) => `, ${option}`).join('');
 
 const before = (previous: { readonly versionId: string; readonly graceUntil: string } | null): string =>
   previous === null ? 'the one before no longer' : `the one before (${previous.versionId}) beside it until ${previous.graceUntil}`;

@@ -53,6 +53,19 @@ describe('an upsert that says only what changes', () => {
     expect(await stateNow()).toMatchObject({ description: null });
   });
 
+  it('keeps labels that it does not name, replaces all of those that it does, and takes them away with null or none', async () => {
+    await at.must(upsert, upsertOf('whs_1', { labels: { team: 'orders', tier: '1' } }));
+    await at.must(upsert, change({ description: 'orders' }));
+    expect(await stateNow()).toHaveProperty('labels', { team: 'orders', tier: '1' });
+    await at.must(upsert, change({ labels: { tier: '2' } }));
+    expect(await stateNow()).toHaveProperty('labels', { tier: '2' });
+    for (const none of [null, {}]) {
+      await at.must(upsert, change({ labels: { tier: '2' } }));
+      await at.must(upsert, change({ labels: none }));
+      expect(await stateNow()).not.toHaveProperty('labels');
+    }
+  });
+
   it('keeps a timeout that it does not name, and takes it back with null', async () => {
     await at.must(upsert, upsertOf('whs_1', { timeoutMs: 5_000 }));
     await at.must(upsert, change({ description: 'orders' }));
@@ -65,6 +78,7 @@ describe('an upsert that says only what changes', () => {
     await at.must(upsert, upsertOf('whs_1'));
     expect(await at.must(upsert, change({ deliveryMode: 'AT_LEAST_ONCE' }))).toMatchObject({ outcome: 'NO_CHANGE', revision: 1 });
     expect(await at.must(upsert, change({ timeoutMs: 15_000 }))).toMatchObject({ outcome: 'NO_CHANGE', revision: 1 });
+    expect(await at.must(upsert, change({ labels: {} }))).toMatchObject({ outcome: 'NO_CHANGE', revision: 1 });
   });
 
   it('never creates: there must be such a subscription, and it must not be deleted', async () => {
@@ -166,11 +180,12 @@ describe('an approval of an upsert that is bound to its payload', () => {
 });
 
 describe('an upsert that says all settings', () => {
-  it('takes back what it leaves out: description and timeout', async () => {
-    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000 }));
+  it('takes back what it leaves out: description, timeout and labels', async () => {
+    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000, labels: { team: 'orders' } }));
     await at.must(upsert, upsertOf('whs_1'));
     expect(await stateNow()).toMatchObject({ description: null });
     expect(await stateNow()).not.toHaveProperty('timeoutMs');
+    expect(await stateNow()).not.toHaveProperty('labels');
   });
 });
 

@@ -37,3 +37,9 @@ export const textList = (payload: JsonObject, member: string): readonly string[]
   const value = payload[member];
   return Array.isArray(value) ? (value as string[]) : [];
 };
+
+/** Texts by name; none when they are left out. */
+export const textsOf = (payload: JsonObject, member: string): Readonly<Record<string, string>> => {
+  const value = payload[member];
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, string>>) : {};
+};

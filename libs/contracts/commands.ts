@@ -1,5 +1,6 @@
+import type { Labels } from '#kernel';
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
-import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
 import { CancelWebhookRecoveryPayload, RecoverWebhookDeliveriesPayload, TestWebhookSubscriptionPayload } from './recovery-commands.ts';
@@ -21,6 +22,8 @@ export const gateableCommands = [
 const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
 /** What is said of `timeoutMs` wherever it stands. */
 export const timeout = { example: 5_000, description: 'How long one request may take as a whole, in milliseconds: name, connection, TLS, headers and body. 1000 to 30000.' };
+/** What is said of `labels` wherever they stand. */
+export const labelled = { example: { team: 'orders' }, description: 'What your people call it by; Countersign makes nothing of it. At most 20: names of 1 to 63 characters of a-z, 0-9, `_`, `.` and `-`, values of 1 to 255 visible ASCII characters.' };
 const year = 366 * 24 * 60 * 60;
 
 export class UpsertWebhookSubscriptionPayload {
@@ -47,6 +50,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
   readonly timeoutMs?: number | null;
+
+  @Field(labels, { ...labelled, optional: true, nullable: true })
+  readonly labels?: Labels | null;
 }
 
 export class SubscriptionPayload {

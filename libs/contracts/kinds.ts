@@ -1,4 +1,4 @@
-import { actorTypes, isEventId, isEventType, isName, isPosition, isPrincipalId, maxPatternLength, parseInstant, parsePattern } from '#kernel';
+import { actorTypes, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxLabels, maxPatternLength, parseInstant, parsePattern } from '#kernel';
 
 /** A JSON schema (OpenAPI 3.1). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -93,6 +93,15 @@ export const headers: Kind = {
   right: 'a JSON object of texts',
   schema: { type: 'object', additionalProperties: { type: 'string' } },
   matches: (value) => jsonObject.matches(value) && Object.values(value as object).every((text) => typeof text === 'string'),
+};
+
+const labelName = '^[a-z0-9][a-z0-9_.-]{0,62}$';
+
+/** Names with a value each. */
+export const labels: Kind = {
+  right: `a JSON object of at most ${maxLabels} labels such as {"team": "orders"}: names of 1 to 63 characters of a-z, 0-9, _, . and -, beginning with a letter or digit; values of 1 to 255 visible ASCII characters`,
+  schema: { type: 'object', maxProperties: maxLabels, propertyNames: { pattern: labelName }, additionalProperties: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' } },
+  matches: (value) => headers.matches(value) && Object.keys(value as object).length <= maxLabels && Object.entries(value as object).every(([name, text]) => isLabelName(name) && isLabelValue(text as string)),
 };
 
 /** Any JSON value at all. */

@@ -1,8 +1,8 @@
-import { parsePattern } from '#kernel';
+import { type Labels, parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes, timeout } from './commands.ts';
+import { deliveryModes, labelled, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
-import { eventPattern, flag, instant, type Kind, name, oneOf, position, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
+import { eventPattern, flag, instant, type Kind, labels, name, oneOf, position, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 
 const words = string('text', {}, () => true);
@@ -38,6 +38,9 @@ export class CreateWebhookPayload {
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
   readonly timeoutMs?: number | null;
 
+  @Field(labels, { ...labelled, optional: true, nullable: true })
+  readonly labels?: Labels | null;
+
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: '`ACTIVE` when left out.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
 
@@ -64,6 +67,9 @@ export class UpdateWebhookPayload {
 
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} Null: 15000 again.` })
   readonly timeoutMs?: number | null;
+
+  @Field(labels, { ...labelled, optional: true, nullable: true, description: `All of them: what is not among them is taken away. ${labelled.description} Null takes all away.` })
+  readonly labels?: Labels | null;
 
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: 'A change of it needs what `PauseWebhookSubscription` or `ResumeWebhookSubscription` needs.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
@@ -129,6 +135,8 @@ export class SubscriptionDto {
   readonly deliveryMode!: string;
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), timeout)
   readonly timeoutMs!: number;
+  @Field(labels, labelled)
+  readonly labels!: Labels;
   @Field(oneOf('ACTIVE', 'PAUSED', 'DELETED'))
   readonly status!: string;
   @Field(words, { nullable: true, description: 'While `PAUSED`: `requested`, `endpoint-gone` (it answered 410) or `sustained-failure`.', example: null })

@@ -17,4 +17,5 @@ export { type Cause, causedBy, type CommandOutput, type CreateOutput, type OpenI
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
 export { type Category, eventStream, parseStream, placeOf, prefixOf, streamOf } from './streams.ts';
+export { isLabelName, isLabelValue, type Labels, maxLabels } from './labels.ts';
 export { formatInstant, parseDuration, parseInstant } from './time.ts';

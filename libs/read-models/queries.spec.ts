@@ -110,6 +110,7 @@ describe('the list of subscriptions', () => {
       description: null,
       deliveryMode: 'AT_LEAST_ONCE',
       timeoutMs: 15_000,
+      labels: {},
       status: 'PAUSED',
       pausedReason: 'sustained-failure',
       secret: { kind: 'managed', versionId: 'v2', graceUntil: '2026-01-02T00:00:00.000Z' },

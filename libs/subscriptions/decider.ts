@@ -1,4 +1,4 @@
-import { type Accepted, type Decision, formatInstant, refuse, type Refusal, type Secret } from '#kernel';
+import { type Accepted, canonicalJson, type Decision, formatInstant, type Json, refuse, type Refusal, type Secret } from '#kernel';
 import type { PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
 import type { DeletedSubscription, LiveSubscription, SubscriptionState } from './state.ts';
 
@@ -92,9 +92,11 @@ function meansTheSameSecret(current: SecretVersion, proposed: ProposedSecret): b
 }
 
 function settingsChange(state: LiveSubscription, settings: SubscriptionSettings): SubscriptionEvent[] {
-  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs'] as const;
-  return names.every((name) => state[name] === settings[name]) ? [] : [{ type: 'WebhookSubscriptionUpdated', data: settings }];
+  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'labels'] as const;
+  return names.every((name) => isSame(state[name], settings[name])) ? [] : [{ type: 'WebhookSubscriptionUpdated', data: settings }];
 }
+
+const isSame = (a: Json | undefined, b: Json | undefined): boolean => a === b || (a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b));
 
 function statusChange(state: LiveSubscription, status: 'ACTIVE' | 'PAUSED'): SubscriptionEvent[] {
   if (state.status === status) return [];

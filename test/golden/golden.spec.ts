@@ -22,6 +22,7 @@ import { simulatedClock } from '../support/simulated-clock.ts';
 /** Every history there is, as it was when it was added. */
 const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
+  'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
@@ -217,6 +218,10 @@ describe('the options of subscriptions', () => {
       return (state as LiveSubscription)[option];
     }));
   }
+
+  it('of labels.jsonl hold until an update no longer says them', async () => {
+    expect(await historyOf('labels.jsonl', 'labels')).toEqual([{ team: 'orders' }, { team: 'orders' }, undefined, { team: 'claims', 'tier.of-2': '1' }]);
+  });
 
   it('of request-timeouts.jsonl hold until an update no longer says them', async () => {
     expect(await historyOf('request-timeouts.jsonl', 'timeoutMs')).toEqual([30_000, 30_000, undefined, 1_000]);

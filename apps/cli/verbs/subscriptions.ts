@@ -1,5 +1,6 @@
-import { argument, optional, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, name, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { type Labels, maxLabels } from '#kernel';
+import { argument, optional, repeated, required, toggle } from '../flags.ts';
+import { clearable, deliveryMode, eventPattern, label, name, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -11,11 +12,23 @@ import { changeView, inOneLine, secretOf, subscriptionFacts, subscriptionList, s
 export const secretFromStdin = 'read the signing secret reference from standard input: managed, whsec_…, env:KF_WEBHOOK_SECRET_<NAME> or file:<name>';
 const events = 'which events: comma-separated without blanks; between dots a-z, 0-9, _ and -, or * for one segment, ** for any number';
 export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
+export const labelAbout = 'what your people call it by; at most 20';
 const tombstoneMs = 30 * 86_400_000;
 
 export const subscription = argument('id', name, 'the subscription');
 export const approvalId = optional('--approval-id <id>', name, 'the approval to use, where one is needed; else one that fits is found');
 const ifRevision = optional('--if-revision <n>', revision, 'only when the subscription is at this revision');
+
+/** The labels that flags name; undefined when there are none, null when they are to be taken away. */
+export function labelsOf(given: readonly (readonly [name: string, value: string] | null)[]): Labels | null | undefined {
+  if (given.length === 0) return undefined;
+  const pairs = given.filter((pair) => pair !== null);
+  const twice = pairs.find(([name], index) => pairs.findIndex(([other]) => other === name) !== index);
+  if (twice !== undefined) throw new UsageError([`--label: ${twice[0]} is given twice; a label has one value`]);
+  if (pairs.length > maxLabels) throw new UsageError([`--label: ${pairs.length} are given; at most ${maxLabels} are allowed`]);
+  if (pairs.length > 0 && pairs.length < given.length) throw new UsageError(['--label: an empty text takes all labels away, so it stands alone']);
+  return pairs.length === 0 ? null : Object.fromEntries(pairs);
+}
 
 const changed = changeView('subscription', subscriptionFacts);
 export const webhookPath = (id: string): string => `/api/webhooks/${encodeURIComponent(id)}`;
@@ -31,8 +44,9 @@ const create = operatorVerb({
     description: optional('--description <text>', text(1_000), 'what it is for: at most 1000 characters'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE (by default), ORDERED (in log order, one at a time) or BEST_EFFORT (one attempt)'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
+    label: repeated('--label <NAME=VALUE>', label, labelAbout),
   },
-  ask: (settings) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(',') } }),
+  ask: ({ label: given, ...settings }) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(','), labels: labelsOf(given) } }),
   view: changed,
 });
 
@@ -65,14 +79,15 @@ const update = operatorVerb({
     description: optional('--description <text>', clearable(text(1_000)), 'what it is for: at most 1000 characters; an empty text removes it'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, deliveryMode.expected),
     timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
+    label: repeated('--label <NAME=VALUE>', clearable(label), `${labelAbout}: all of them, what is not given is taken away; an empty text takes all away`),
     paused: optional('--paused [true|false]', yesOrNo, 'pause it; --paused=false resumes it'),
     ifRevision,
     approvalId,
   },
-  ask: ({ id, paused, events: pattern, ifRevision: atRevision, approvalId: approval, ...settings }) => {
+  ask: ({ id, paused, events: pattern, label: given, ifRevision: atRevision, approvalId: approval, ...settings }) => {
     const status = paused === undefined ? undefined : paused ? 'PAUSED' : 'ACTIVE';
-    const changes = { ...settings, events: pattern?.split(','), status };
-    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms or --paused']);
+    const changes = { ...settings, events: pattern?.split(','), labels: labelsOf(given), status };
+    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --label or --paused']);
     return { method: 'PATCH', path: webhookPath(id), commandType: 'UpsertWebhookSubscription', resourceId: id, approvalId: approval, ifRevision: atRevision, body: { ...changes, approvalId: approval } };
   },
   view: changed,

@@ -100,7 +100,7 @@ export class WebhooksController {
   async update(@Param('subscriptionId') id: string, @Change() change: RestChange, @BodyText() text: string): Promise<SubscriptionChangeDto> {
     const { approvalId, url, events, ...rest } = readBody(UpdateWebhookPayload, text);
     const payload = { targetUrl: url, eventPattern: events === undefined ? undefined : patternOfEvents(events), ...rest };
-    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, description, deliveryMode, timeoutMs or status' }]);
+    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, labels or status' }]);
     return (await this.change('UpsertWebhookSubscription', id, change, { approvalId, payload })).changed;
   }
 

@@ -95,6 +95,24 @@ describe('POST /api/webhooks', () => {
     expect(shell.commands).toHaveLength(1);
   });
 
+  it('takes labels', async () => {
+    const most = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`${n}._-${'n'.repeat(55)}`, '!'.repeat(255)]));
+    for (const labels of [{ team: 'orders' }, {}, null, most]) {
+      shell.commands.length = 0;
+      expect((await ask('POST', '/api/webhooks', { body: { ...create, labels } })).status).toBe(201);
+      expect(shell.commands[0]?.payload).toMatchObject({ labels });
+    }
+  });
+
+  it.each([
+    [['team']], ['team=orders'], [{ Team: 'orders' }], [{ '-team': 'orders' }], [{ '': 'orders' }], [{ team: '' }], [{ team: 1 }], [{ team: 'the orders' }], [{ team: 'x'.repeat(256) }], [{ ['n'.repeat(64)]: 'x' }],
+    [Object.fromEntries(Array.from({ length: 21 }, (_, n) => [`n${n}`, 'x']))], [JSON.parse('{"__proto__":"x"}') as object],
+  ])('refuses %j as labels', async (labels) => {
+    const { status, body } = await ask('POST', '/api/webhooks', { body: { ...create, labels } });
+    expect([status, body['errors']]).toEqual([400, [{ path: 'labels', message: expect.stringContaining('must be a JSON object of at most 20 labels') }]]);
+    expect(shell.commands).toHaveLength(0);
+  });
+
   it('shows the secret also when no read model answers', async () => {
     healthFails = true;
     shell.answerCommand = (request) => ({ ...commandAnswer(request), secret: new Secret('whsec_once') });
@@ -173,7 +191,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, labels: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -230,7 +248,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, labels or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

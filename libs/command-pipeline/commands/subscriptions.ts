@@ -17,7 +17,7 @@ import {
   type SubscriptionState,
 } from '#subscriptions';
 import type { CommandDefinition, Context, Decided, MadeSecret } from '../definition.ts';
-import { numberOr, text, textOr } from '../payload.ts';
+import { numberOr, text, textOr, textsOf } from '../payload.ts';
 import { proposeSecret } from './secret-reference.ts';
 
 type SubscriptionDefinition = CommandDefinition<SubscriptionState, Prepared, SubscriptionEvent>;
@@ -63,9 +63,9 @@ const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', s
 function completeUpsert(state: SubscriptionState, payload: JsonObject, id: string): JsonObject | Refusal {
   if (payload['webhookSubscriptionId'] === undefined || payload['signingSecretRef'] !== undefined) return { ...defaults, ...payload };
   if (state.status === 'NONE') return subscriptionNotFound(id);
-  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs = null, secret } = state;
+  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs = null, labels = null, secret } = state;
   const { status } = state.status === 'DELETED' ? state.before : state;
-  const whole: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description, timeoutMs, ...payload };
+  const whole: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description, timeoutMs, labels, ...payload };
   // Without what is not set the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null));
 }
@@ -92,12 +92,14 @@ const upsert: SubscriptionDefinition = {
 /** Without the options that say what holds anyway. */
 function settingsOf(payload: JsonObject): SubscriptionSettings {
   const timeoutMs = numberOr(payload, 'timeoutMs', defaultTimeoutMs);
+  const labels = textsOf(payload, 'labels');
   return {
     eventPattern: normalPattern(text(payload, 'eventPattern')),
     targetUrl: text(payload, 'targetUrl'),
     deliveryMode: text(payload, 'deliveryMode') as DeliveryMode,
     description: textOr(payload, 'description', null),
     ...(timeoutMs === defaultTimeoutMs ? {} : { timeoutMs }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
   };
 }
 
