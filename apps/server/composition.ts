@@ -20,6 +20,7 @@ import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import { DispatchWork } from './dispatch-work.ts';
+import { createFitness } from './fitness.ts';
 import type { ShellParts } from './http-server.ts';
 import { LogBackups, noBackups } from './operations/log-backups.ts';
 import { ownReport } from './operations/own-report.ts';
@@ -319,22 +320,25 @@ interface Roles {
 }
 
 function rolesOf(parts: Parts, dispatching: DispatchWork, reacting: Reacting): Roles {
-  const { outside, store, coordination } = parts;
+  const { outside, store, readModels, coordination } = parts;
   const { config, ids } = outside;
   const id = ids.uuid();
+  const fitness = createFitness({ ...outside, store, readModels });
   const roleOf = (role: ServerRole, pieces: Pieces): Role => {
     if (config.eventStore === 'sqlite') return ownRole(pieces);
     if (coordination === null) return claimedRole({ ...outside, store, role, pieces });
-    return leasedRole({ ...outside, role, pieces, leases: coordination.leases, holder: id, trouble: () => coordination.trouble() });
+    return leasedRole({ ...outside, role, pieces, leases: coordination.leases, holder: id, unfit: () => fitness.unfit() });
   };
   const pieces: Partial<Record<ServerRole, Pieces>> = { sagas: reacting.pieces, dispatcher: dispatching.pieces };
   const named = config.roles.map((name) => ({ name, role: pieces[name] === undefined ? undefined : roleOf(name, pieces[name]) }));
   const roles = named.flatMap(({ role }) => role ?? []);
   return {
     start: () => {
+      if (coordination !== null) fitness.start();
       for (const role of roles) role.start();
     },
     stop: async () => {
+      fitness.stop();
       await Promise.all([dispatching.stop(), ...roles.map((role) => role.stop())]);
     },
     troubles: () => roles.flatMap((role) => role.troubles()),

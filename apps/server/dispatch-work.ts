@@ -3,6 +3,7 @@ import { type EventStore, patiently } from '#event-store';
 import type { Clock } from '#kernel';
 import type { ReadModels } from '#read-models';
 import type { Log } from '#telemetry';
+import { feeding } from './fitness.ts';
 import type { Pieces, Tenure, Work } from './roles.ts';
 
 export interface DispatchWorkParts {
@@ -16,8 +17,6 @@ export interface DispatchWorkParts {
 
 /** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
 const graceMs = 15_000;
-/** The read models that say what is to be sent. */
-const feeding = ['deliveries', 'subscriptions'];
 
 /** Which partitions this process sends for. A partition is taken when the read models know everything that its last owner has recorded. */
 export class DispatchWork {

@@ -93,16 +93,14 @@ describe('a role', () => {
 describe('a role that is divided', () => {
   const names = ['a', 'b', 'c', 'd'];
   let way: LeaseTable['step'];
-  let trouble: string | null;
   beforeEach(() => {
-    trouble = null;
     way = (step) => leases.step(step);
   });
 
   /** A process with its pieces. The way to the table is as `way` is at the time. */
-  function divided(holder: string): { readonly role: Role; readonly works: Readonly<Record<string, Noted>>; notes(): Readonly<Record<string, string>>; held(): string } {
+  function divided(holder: string, unfit: () => string | null = () => null): { readonly role: Role; readonly works: Readonly<Record<string, Noted>>; notes(): Readonly<Record<string, string>>; held(): string } {
     const works = Object.fromEntries(names.map((name) => [name, new Noted()]));
-    const role = running(leasedRole({ ...everyday, clock, pieces: new Map(Object.entries(works)), leases: { step: (step) => way(step) }, holder, trouble: () => trouble }));
+    const role = running(leasedRole({ ...everyday, clock, pieces: new Map(Object.entries(works)), leases: { step: (step) => way(step) }, holder, unfit }));
     const notes = (): Record<string, string> => Object.fromEntries(names.map((name) => [name, works[name]?.notes.join(' ') ?? '']));
     return { role, works, notes, held: () => names.filter((name) => works[name]?.tenure.held()).join('') };
   }
@@ -141,7 +139,6 @@ describe('a role that is divided', () => {
     await clock.advance(20_000);
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const work of Object.values(one.works)) work.isOver = promise;
-    trouble = 'gone';
     way = () => Promise.reject(new LeasesUnreachable('gone'));
     await clock.advance(6_900);
     expect(one.held()).toBe('abcd');
@@ -154,6 +151,49 @@ describe('a role that is divided', () => {
     resolve();
     await clock.advance(1_000);
     expect([one.held(), one.notes()['a']]).toEqual(['abcd', 'begun lost begun']);
+  });
+
+  it('is left to others while this process is not fit for it, and taken when it is', async () => {
+    const one = divided('one');
+    await clock.advance(20_000);
+    let unfit: string | null = 'the read models are being built';
+    const two = divided('two', () => unfit);
+    await clock.advance(20_000);
+    expect([one.held(), two.held(), two.role.report()]).toEqual(['abcd', '', { state: 'WAITING', why: 'the read models are being built' }]);
+    unfit = null;
+    await clock.advance(10_000);
+    expect([one.held(), two.held()].sort()).toEqual(['ab', 'cd']);
+    unfit = 'the read model deliveries has stopped';
+    await clock.advance(10_000);
+    expect([one.held(), two.held()]).toEqual(['abcd', '']);
+    expect(two.notes()['c']).toBe('begun released');
+  });
+
+  it('says that the leases can’t be asked, whatever the reason, until they can', async () => {
+    way = () => Promise.reject(new LeasesUnreachable('OOM command not allowed'));
+    const one = divided('one');
+    await clock.advance(20_000);
+    expect(one.role.report()).toEqual({ state: 'SUSPENDED', why: 'OOM command not allowed' });
+    way = () => new Promise(() => undefined);
+    await clock.advance(20_000);
+    expect(one.role.report()).toEqual({ state: 'SUSPENDED', why: 'no answer within 5000 ms' });
+    way = (step) => leases.step(step);
+    await clock.advance(10_000);
+    expect(one.role.report()).toEqual({ state: 'WAITING', why: 'other processes hold all of it, or it is being divided anew' });
+  });
+
+  it('is lost also while it is being handed over', async () => {
+    const one = divided('one');
+    await clock.advance(20_000);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const work of Object.values(one.works)) work.isOver = promise;
+    divided('two');
+    await clock.advance(5_000);
+    expect(one.notes()['d']).toBe('begun released');
+    way = () => Promise.reject(new LeasesUnreachable('gone'));
+    await clock.advance(11_000);
+    expect([one.notes()['a'], one.notes()['d']]).toEqual(['begun lost', 'begun released lost']);
+    resolve();
   });
 
   it('begins a piece anew that has met a second owner, after a while, where it is still held', async () => {

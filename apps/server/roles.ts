@@ -19,7 +19,7 @@ export interface Tenure {
 
 /** The work of a role, or a piece of it, which may begin again after it has ended. */
 export interface Work {
-  /** Answers how to end it: nothing new is begun from then on, and the promise resolves when all is over. */
+  /** Answers how to end it: nothing new is begun from then on, and the promise resolves when all is over. What is being released may still be lost. */
   begin(tenure: Tenure): (how: Ending) => Promise<void>;
   /** What of it is not as it should be, in words. */
   troubles(): readonly string[];
@@ -104,25 +104,34 @@ export function claimedRole(parts: RoleParts & { readonly store: EventStore; rea
 }
 
 /** A role whose pieces are divided among the processes of a shared log: each piece is done where its lease is held. */
-export const leasedRole = (parts: RoleParts & { readonly leases: LeaseTable; readonly holder: string; readonly trouble: () => string | null }): Role => new LeasedRole(parts);
+export const leasedRole = (parts: LeasedRoleParts): Role => new LeasedRole(parts);
+
+interface LeasedRoleParts extends RoleParts {
+  readonly leases: LeaseTable;
+  readonly holder: string;
+  /** Why this process could not do the work now, so that it leaves it to others; null: it could. */
+  readonly unfit: () => string | null;
+}
+
+type End = (how: Ending) => Promise<void>;
 
 /** Work that another process has meddled with is begun anew after so long: that one has to find out too. */
 const againAfterMs = 5_000;
 const alarmEveryMs = 30_000;
 
 class LeasedRole implements Role {
-  readonly #parts: Parameters<typeof leasedRole>[0];
-  readonly #running = new Map<string, (how: Ending) => Promise<void>>();
-  readonly #ending = new Map<string, Promise<void>>();
+  readonly #parts: LeasedRoleParts;
+  readonly #running = new Map<string, End>();
+  readonly #ending = new Map<string, { readonly end: End; readonly over: Promise<void> }>();
   #keeper: LeaseKeeper | undefined;
   #alarmedMs = -Infinity;
 
-  constructor(parts: Parameters<typeof leasedRole>[0]) {
+  constructor(parts: LeasedRoleParts) {
     this.#parts = parts;
   }
 
   start(): void {
-    const { leases, clock, role, pieces, holder } = this.#parts;
+    const { leases, clock, role, pieces, holder, unfit } = this.#parts;
     this.#keeper ??= startLeaseKeeper({
       table: leases,
       clock,
@@ -133,6 +142,7 @@ class LeasedRole implements Role {
       onLost: (name) => void this.#end(name, 'lost'),
       drained: (name) => this.#end(name, 'released'),
       onTrouble: (error) => this.#troubled(error),
+      isFit: () => unfit() === null,
     });
   }
 
@@ -147,13 +157,14 @@ class LeasedRole implements Role {
 
   report(): Standing {
     if (this.#running.size > 0) return held(this.troubles());
-    const why = this.#parts.trouble();
-    return why === null ? { state: 'WAITING', why: 'other processes hold all of it, or it is being divided anew' } : { state: 'SUSPENDED', why };
+    const trouble = this.#keeper?.trouble() ?? null;
+    if (trouble !== null) return { state: 'SUSPENDED', why: trouble };
+    return { state: 'WAITING', why: this.#parts.unfit() ?? 'other processes hold all of it, or it is being divided anew' };
   }
 
   #begin(name: string): void {
     const before = this.#ending.get(name);
-    if (before !== undefined) return void before.then(() => this.#begin(name));
+    if (before !== undefined) return void before.over.then(() => this.#begin(name));
     const work = this.#parts.pieces.get(name);
     if (work === undefined || this.#running.has(name) || !this.#isHeld(name)) return;
     this.#running.set(name, work.begin({ held: () => this.#isHeld(name), again: () => this.#again(name) }));
@@ -166,13 +177,22 @@ class LeasedRole implements Role {
   /** Resolves when it is over; it may have ended before. */
   #end(name: string, how: Ending): Promise<void> {
     const end = this.#running.get(name);
-    if (end === undefined) return this.#ending.get(name) ?? Promise.resolve();
+    if (end === undefined) return this.#endOtherwise(name, how);
     this.#running.delete(name);
-    const ending = end(how)
-      .catch((error: unknown) => this.#parts.onFatal(failed(error)))
-      .finally(() => this.#ending.delete(name));
-    this.#ending.set(name, ending);
-    return ending;
+    const over = this.#over(end, how).finally(() => this.#ending.delete(name));
+    this.#ending.set(name, { end, over });
+    return over;
+  }
+
+  /** What is being handed over may be lost before it is over. */
+  async #endOtherwise(name: string, how: Ending): Promise<void> {
+    const ending = this.#ending.get(name);
+    if (how === 'lost' && ending !== undefined) await this.#over(ending.end, how);
+    await ending?.over;
+  }
+
+  #over(end: End, how: Ending): Promise<void> {
+    return end(how).catch((error: unknown) => this.#parts.onFatal(failed(error)));
   }
 
   #again(name: string): void {

@@ -219,6 +219,20 @@ describe('a role on a log of several processes', () => {
     expect(one.ended).toEqual(['lost', 'released']);
   });
 
+  it('is lost also while its work is being ended for an orderly stop', async () => {
+    const one = processes.start('one', 20 * second);
+    await processes.clock.advance(second);
+    one.isCutOff = true;
+    const stopped = one.claim.stop();
+    await processes.clock.advance(8 * second);
+    expect(one.ended).toEqual(['released']);
+    await processes.clock.advance(2 * second);
+    expect(one.ended).toEqual(['released', 'lost']);
+    await processes.clock.advance(20 * second);
+    await stopped;
+    expect(one.ended).toEqual(['released', 'lost']);
+  });
+
   it('is not held 10 s after the last heartbeat, though the process was suspended and its timers have not fired', async () => {
     const one = processes.start('one');
     await processes.clock.advance(6 * second);

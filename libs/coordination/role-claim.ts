@@ -45,7 +45,10 @@ export interface RoleClaimParts {
   readonly role: string;
   /** Which process this is, in words for people who look for it. */
   readonly process: string;
-  /** Begins the work of the role. Answers how to end it: nothing new is begun from then on; the promise resolves when all is over. Never begun again before that. */
+  /**
+   * Begins the work of the role. Answers how to end it: nothing new is begun from then on; the promise resolves when all is over. Never begun again before
+   * that. What is being released may still be lost.
+   */
   readonly begin: () => (how: Ending) => Promise<void>;
   readonly onAlarm: (alarm: RoleAlarm) => void;
   /** What must not happen: the log or the work failed in a way that is not known. */
@@ -85,7 +88,7 @@ class Claim implements RoleClaim {
   #movedMs = 0;
   #isStopping = false;
   #end: ((how: Ending) => Promise<void>) | undefined;
-  #ending: Promise<void> | undefined;
+  #ending: { readonly how: Ending; readonly over: Promise<void> } | undefined;
   #heldUntilMs = -Infinity;
   #cancelExpiry = (): void => undefined;
 
@@ -108,7 +111,7 @@ class Claim implements RoleClaim {
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#halt('released');
-    await this.#ending;
+    await this.#ending?.over;
     this.#stopping.abort(new Error('the role is given up'));
     await this.#running;
     await this.#release();
@@ -231,13 +234,14 @@ class Claim implements RoleClaim {
 
   #halt(how: Ending): void {
     const end = this.#end;
-    this.#end = undefined;
-    if (end === undefined) return;
-    this.#ending = end(how)
-      .catch((error: unknown) => this.#parts.onFatal(error))
-      .finally(() => {
-        this.#ending = undefined;
-      });
+    if (end === undefined || this.#ending?.how === how || this.#ending?.how === 'lost') return;
+    const ended = end(how).catch((error: unknown) => this.#parts.onFatal(error));
+    const over = Promise.all([this.#ending?.over, ended]).then(() => {
+      if (this.#ending?.over !== over) return;
+      this.#ending = undefined;
+      this.#end = undefined;
+    });
+    this.#ending = { how, over };
   }
 
   async #release(): Promise<void> {

@@ -28,6 +28,8 @@ export interface LeaseKeeperParts {
   readonly drained: (name: string) => Promise<void>;
   /** The table can't be asked, at every try. */
   readonly onTrouble: (error: LeasesUnreachable) => void;
+  /** Whether this process can do the work: asked every second or so. While it says no, the keeper is no member, and gives back what it has. */
+  readonly isFit?: () => boolean;
   readonly times?: LeaseTimes;
 }
 
@@ -39,6 +41,8 @@ export interface LeaseKeeper {
   leases(): readonly HeldLease[];
   /** The processes among which the leases are divided, as last seen. */
   members(): readonly string[];
+  /** Why the table did not answer when it was asked last; null: it did, or was not asked yet. */
+  trouble(): string | null;
   /** Gives all back, each once it is drained, and leaves the group. What can't be given back runs out by itself. */
   stop(): Promise<void>;
 }
@@ -59,6 +63,7 @@ export function startLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
     held: (name) => keeper.held(name),
     leases: () => keeper.leases(),
     members: () => keeper.members,
+    trouble: () => keeper.trouble,
     stop: async () => {
       keeper.stop();
       await running;
@@ -69,8 +74,10 @@ export function startLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
 class Keeper {
   readonly #parts: LeaseKeeperParts;
   readonly #times: LeaseTimes;
+  readonly #isFit: () => boolean;
   readonly #kept = new Map<string, Kept>();
   members: readonly string[] = [];
+  trouble: string | null = null;
   #fenceSeen = 0;
   #stopping = false;
   /** Something to tell the table has come up: the pause ends. */
@@ -81,6 +88,7 @@ class Keeper {
   constructor(parts: LeaseKeeperParts) {
     this.#parts = parts;
     this.#times = parts.times ?? leaseTimes;
+    this.#isFit = parts.isFit ?? (() => true);
   }
 
   held(name: string): boolean {
@@ -101,7 +109,7 @@ class Keeper {
     while (this.#isNeeded()) {
       const answered = await this.#renew();
       this.#giveUpExcess();
-      if (this.#isNeeded()) await this.#pause(answered ? this.#times.renewEveryMs : this.#times.retryAfterMs);
+      if (this.#isNeeded()) await this.#pause(answered && this.#isFit() ? this.#times.renewEveryMs : this.#times.retryAfterMs);
     }
     this.#cancelExpiry();
     await this.#step({ keep: [], giveBack: this.#inPhase('drained').map(leaseOf), take: [], upTo: 0, leaves: true });
@@ -112,7 +120,7 @@ class Keeper {
   #isTrusted = ({ trustedUntilMs }: Kept): boolean => this.#parts.clock.monotonicMs() < trustedUntilMs;
 
   #share(): number {
-    return this.#stopping ? 0 : shareOf(this.#parts.names.length, this.members, this.#parts.holder);
+    return this.#stopping || !this.#isFit() ? 0 : shareOf(this.#parts.names.length, this.members, this.#parts.holder);
   }
 
   #inPhase(phase: Kept['phase']): readonly Kept[] {
@@ -127,7 +135,7 @@ class Keeper {
     const keep = [...this.#kept.values()].filter(({ phase }) => phase !== 'drained').map(leaseOf);
     const share = this.#share();
     const take = share > 0 ? this.#parts.names.filter((name) => !this.#kept.has(name)) : [];
-    const view = await this.#step({ keep, giveBack, take, upTo: share + this.#inPhase('draining').length, leaves: false });
+    const view = await this.#step({ keep, giveBack, take, upTo: share + this.#inPhase('draining').length, leaves: !this.#isFit() });
     if (view === undefined) return false;
     for (const { name } of giveBack) this.#kept.delete(name);
     this.#take(view, keep, sentMs + this.#times.trustMs);
@@ -149,9 +157,11 @@ class Keeper {
     try {
       const view = await Promise.race([table.step({ group, holder, ...step, fenceSeen: this.#fenceSeen, leaseMs }), tooLate]);
       if (clock.monotonicMs() - sentMs > patienceMs) throw new LeasesUnreachable(`an answer after more than ${patienceMs} ms`);
+      this.trouble = null;
       return view;
     } catch (error) {
       if (!(error instanceof LeasesUnreachable)) throw error;
+      this.trouble = error.message;
       onTrouble(error);
       return undefined;
     } finally {
