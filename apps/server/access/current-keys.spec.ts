@@ -25,4 +25,14 @@ describe('who holds keys', () => {
     await expect(directory.eligibleApprovers(site)).rejects.toThrow(StoreUnavailable);
     await expect(directory.ownersOf({ type: 'AGENT', id: 'bot' })).rejects.toThrow(StoreUnavailable);
   });
+
+  it('is not known either when it was asked before the read model had caught up, and is answered afterwards', async () => {
+    let behindMs = 60_000;
+    const caughtUp = (): Promise<readonly Principal[]> => {
+      behindMs = 0;
+      return Promise.resolve([]);
+    };
+    const directory = currentDirectory({ status: () => [{ ...keys, behindMs }], approversOf: caughtUp, ownersOf: caughtUp });
+    await expect(directory.eligibleApprovers(site)).rejects.toThrow(StoreUnavailable);
+  });
 });

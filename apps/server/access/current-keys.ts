@@ -19,10 +19,10 @@ export function areKeysCurrent(projections: Pick<Projections, 'status'>): boolea
  * eligible, only because this process has not read so far.
  */
 export function currentDirectory(readModels: Pick<ReadModels, 'status' | 'approversOf' | 'ownersOf'>): Directory {
-  const whenCurrent = async <T>(answer: Promise<T>): Promise<T> => {
-    const known = await answer;
+  const whenCurrent = async <T>(ask: () => Promise<T>): Promise<T> => {
+    // Before it is asked: what has been read meanwhile is not in the answer.
     if (!areKeysCurrent(readModels)) throw new StoreUnavailable('the read model of API keys is not current');
-    return known;
+    return await ask();
   };
-  return { eligibleApprovers: (site) => whenCurrent(readModels.approversOf(site)), ownersOf: (principal) => whenCurrent(readModels.ownersOf(principal)) };
+  return { eligibleApprovers: (site) => whenCurrent(() => readModels.approversOf(site)), ownersOf: (principal) => whenCurrent(() => readModels.ownersOf(principal)) };
 }
