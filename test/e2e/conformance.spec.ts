@@ -4,7 +4,7 @@ import { Webhook } from 'standardwebhooks';
 import { type Driver, startDriver } from '../support/conformance/driver.ts';
 import { textOf } from '../support/e2e/checkout.ts';
 import { eventually } from '../support/e2e/eventually.ts';
-import { type Delivered, Inbox, type Replies } from '../support/e2e/inbox.ts';
+import { type Delivered, Inbox, type Replies, type Reply } from '../support/e2e/inbox.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 0x5a).toString('base64')}`;
 const start = 60_000;
@@ -153,11 +153,18 @@ describe('a sender with its workers started', () => {
     });
   }
 
-  for (const [name, http] of [['deadlines/per-request-timeout', { requestTimeout: '200ms' }], ['deadlines/overall-deadline-respected', { overallDeadline: '5m' }]] as const) {
-    differs(name, 'an endpoint with a deadline of its own is refused', async () => {
-      expect(await ask('endpoints', { url: inbox.url('deadline'), http, allowHttp: true })).toMatchObject({ status: 422, code: 'NOT_SUPPORTED', body: { error: expect.stringContaining('http') } });
-    });
-  }
+  differs('deadlines/per-request-timeout', 'a timeout of less than a second is refused; one of a second ends the request, and the attempt has failed', async () => {
+    expect(await ask('endpoints', { url: inbox.url('hurried'), http: { requestTimeout: '200ms' }, allowHttp: true })).toMatchObject({ status: 422, code: 'ENDPOINT_VALIDATION' });
+    let answer = (): void => undefined;
+    const held = new Promise<Reply>((resolve) => (answer = () => resolve({})));
+    await endpoint(['slow.x'], inbox.url('slow', () => held), { http: { requestTimeout: '1s' } });
+    expect(await attempts(await send({ type: 'slow.x' }), 1)).toEqual(['failed']);
+    answer();
+  });
+
+  differs('deadlines/overall-deadline-respected', 'an endpoint with an end of all attempts is refused', async () => {
+    expect(await ask('endpoints', { url: inbox.url('deadline'), http: { overallDeadline: '5m' }, allowHttp: true })).toMatchObject({ status: 422, code: 'NOT_SUPPORTED', body: { error: expect.stringContaining('overallDeadline') } });
+  });
 
   for (const [name, url] of [
     ['ssrf-tls/https-only-rejected', 'http://8.8.8.8/hook'],

@@ -1,7 +1,7 @@
 import type { EventDto } from '#contracts';
 import { slugOf } from '../e2e/api.ts';
 import { type ShiftedServer, startShiftedServer } from '../e2e/shifted-server.ts';
-import { advanceOf, type Asked, attemptStatusOf, messageIdOf, mustKnow, NotTaken, objectIn, patternOf, requiredText, scheduleOf, textIn } from './terms.ts';
+import { advanceOf, type Asked, attemptStatusOf, messageIdOf, mustKnow, NotTaken, objectIn, patternOf, requiredText, scheduleOf, textIn, timeoutMsOf } from './terms.ts';
 
 /** One attempt of a message, as the suite reads it. */
 export interface Attempt {
@@ -11,7 +11,7 @@ export interface Attempt {
   readonly httpStatus: number | null;
 }
 
-const endpointFields = ['url', 'types', 'signing', 'retryPolicy', 'allowHttp', 'tenantId', 'as'];
+const endpointFields = ['url', 'types', 'signing', 'retryPolicy', 'http', 'allowHttp', 'tenantId', 'as'];
 const eventFields = ['type', 'data', 'idempotencyKey', 'tenantId'];
 /** Of those who name no tenant. */
 const nobodys = 'default';
@@ -46,10 +46,9 @@ export class SenderUnderTest {
   async register(asked: Asked): Promise<string> {
     mustKnow(asked, 'endpoint', endpointFields);
     const { root } = await this.#started();
-    const payload = { targetUrl: requiredText(asked, 'url'), eventPattern: patternOf(asked['types']), signingSecretRef: this.#secretOf(objectIn(asked, 'signing')), deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
     const schedule = scheduleOf(objectIn(asked, 'retryPolicy'));
     if (this.#schedule !== undefined && this.#schedule !== schedule) throw new NotTaken('NOT_SUPPORTED', 'retryPolicy: the endpoints of a Countersign server have one retry schedule in common (docs/conformance.md)');
-    const answer = await root.command('UpsertWebhookSubscription', payload, { tenant: textIn(asked, 'tenantId') ?? nobodys });
+    const answer = await root.command('UpsertWebhookSubscription', this.#subscriptionOf(asked), { tenant: textIn(asked, 'tenantId') ?? nobodys });
     if (answer.status !== 200) throw new NotTaken('ENDPOINT_VALIDATION', `${slugOf(answer)}: ${String(answer.body['detail'])}`);
     if (this.#schedule === undefined) {
       this.#schedule = schedule;
@@ -102,6 +101,17 @@ export class SenderUnderTest {
   /** With every role. The retry schedule is a setting of the server, which it reads when it starts. */
   async #work(): Promise<void> {
     await this.#server?.restart({ KF_RETRY_SCHEDULE: this.#schedule ?? '' });
+  }
+
+  #subscriptionOf(asked: Asked): object {
+    return {
+      targetUrl: requiredText(asked, 'url'),
+      eventPattern: patternOf(asked['types']),
+      signingSecretRef: this.#secretOf(objectIn(asked, 'signing')),
+      deliveryMode: 'AT_LEAST_ONCE',
+      status: 'ACTIVE',
+      timeoutMs: timeoutMsOf(objectIn(asked, 'http')) ?? null,
+    };
   }
 
   #secretOf(signing: Asked): string {

@@ -64,6 +64,15 @@ export function scheduleOf(policy: Asked): string {
   return ['0s', ...Array.from({ length: Number(maxAttempts) - 1 }, (_, index) => pauses[Math.min(index, pauses.length - 1)])].join(',');
 }
 
+/** The `timeoutMs` that `http` means; undefined when it says none. Whether it may be so long is for the server to say. */
+export function timeoutMsOf(http: Asked): number | undefined {
+  mustKnow(http, 'http', ['requestTimeout']);
+  const timeout = textIn(http, 'requestTimeout');
+  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout);
+  if (timeout !== undefined && timeoutMs === undefined) throw invalid('http.requestTimeout must be a duration such as "5s"');
+  return timeoutMs;
+}
+
 /** By what so much time is to pass. */
 export function advanceOf(asked: Asked, nowMs: number): number {
   const until = textIn(asked, 'to_iso8601');
