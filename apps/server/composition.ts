@@ -13,7 +13,7 @@ import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
 import { type AnySaga, createFanOut, createRecoveries, createSagaRunner, type FanOut, type FollowerParts, Origins, type Recoveries, type RecoveriesParts, type SagaRunner, type SagaStatus } from '#sagas';
-import { createSecretVault, loadMasterKeys, type VaultKeeping } from '#secret-vault';
+import { createSecretVault, loadMasterKeys, logIdOf, type VaultKeeping } from '#secret-vault';
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
@@ -115,7 +115,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir, environmentSecrets: environmentSecret });
   const readModels = await openReadModels({ dataDir, store, clock, historyDays, onAlarm: (alarm) => log.error(alarm, 'alarm') });
   opened.push(() => readModels.close());
-  const coordination = config.redis === null ? null : openRedis(config.redis, clock);
+  const coordination = config.redis === null ? null : openRedis(config.redis, clock, await logIdOf(store));
   opened.push(() => Promise.resolve(coordination?.close()));
   const metrics = metricsOf(readModels, clock, outside.processMetrics);
   counting.metrics = metrics;

@@ -1,5 +1,5 @@
 export { formatSigningSecret, newSigningKey as newSigningSecret } from '#webhook-sender/signing';
-export { loadMasterKeys, MasterKeyRefused, type MasterKeySources } from './master-key.ts';
+export { loadMasterKeys, logIdOf, MasterKeyRefused, type MasterKeySources } from './master-key.ts';
 export { type SecretName, type SecretPlace, type SecretVault, SigningSecretUnavailable, type StoredVersion, type VaultKeeping } from './port.ts';
 export { parseSecretReference, type SecretReference } from './reference.ts';
 export { type MasterKey, type MasterKeys } from './sealing.ts';

@@ -6,7 +6,7 @@ import { type EventStore, WrongExpectedRevision } from '#event-store';
 import { createMemoryEventStore } from '#event-store/memory';
 import { Secret, startOfLog } from '#kernel';
 import { faulty, newKeyText, randomIds, StandingClock } from '../../test/support/vault.ts';
-import { loadMasterKeys, type MasterKeySources } from './master-key.ts';
+import { loadMasterKeys, logIdOf, type MasterKeySources } from './master-key.ts';
 
 let dataDir: string;
 let store: EventStore;
@@ -24,6 +24,20 @@ async function start(sources: Partial<MasterKeySources> = {}) {
 
 const registered = async () => (await store.readStream('masterkey-register')).map(({ type, data }) => [type, JSON.parse(data) as unknown]);
 const keyFile = () => join(dataDir, 'master.key');
+
+describe('a log', () => {
+  it('is told from others by the first registration, also after a change of keys', async () => {
+    await expect(logIdOf(store)).rejects.toThrow('the log holds no registered master key');
+    const first = newKeyText();
+    await start({ masterKey: first });
+    const id = await logIdOf(store);
+    await start({ masterKey: newKeyText(), previousMasterKey: first });
+    expect(await logIdOf(store)).toBe(id);
+    store = createMemoryEventStore();
+    await start({ masterKey: first });
+    expect(await logIdOf(store)).not.toBe(id);
+  });
+});
 
 describe('the first start', () => {
   it('makes a key that only its owner can read, and registers its id', async () => {

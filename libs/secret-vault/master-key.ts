@@ -47,6 +47,13 @@ export async function loadMasterKeys(sources: MasterKeySources): Promise<MasterK
   return { current, previous };
 }
 
+/** What tells a log from every other for as long as it is: the id of the event that `loadMasterKeys` wrote first. */
+export async function logIdOf(store: Pick<EventStore, 'readStream'>): Promise<string> {
+  const [first] = await store.readStream(registerStream, 0, 1);
+  if (first === undefined) throw new TypeError('the log holds no registered master key');
+  return first.id;
+}
+
 /** Returns when the register's last key is the current one; registers it when it may be. */
 async function agree(records: Records, keys: MasterKeys, registered: Stored<MasterKeyRecord> | undefined): Promise<void> {
   if (!registered) return register(records, keys.current, 'NO_STREAM');

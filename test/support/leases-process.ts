@@ -11,7 +11,7 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const target = parseRedisUrl(url);
 if (isRefusal(target)) throw new Error(target.detail);
 const clock = testClock();
-const redis = openRedis(target, clock);
+const redis = openRedis(target, clock, 'log');
 const keeper = startLeaseKeeper({
   table: redis.leases,
   clock,

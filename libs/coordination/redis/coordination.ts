@@ -18,13 +18,17 @@ export interface RedisCoordination {
   close(): void;
 }
 
-/** Connects, and connects again for as long as it is not closed, with pauses that grow to 2 s. Answers at once, connected or not. */
-export function openRedis(target: RedisTarget, clock: Clock): RedisCoordination {
+/**
+ * Connects, and connects again for as long as it is not closed, with pauses that grow to 2 s. Answers at once, connected or not. `log`
+ * tells the processes on one log from those on others that use the same Redis.
+ */
+export function openRedis(target: RedisTarget, clock: Clock, log: string): RedisCoordination {
   const link = openLink(target);
+  const prefix = `countersign:${log}`;
   return {
-    leases: redisLeaseTable(link),
-    inFlight: redisInFlightLeases(link, clock),
-    processes: redisProcessBoard(link),
+    leases: redisLeaseTable(link, prefix),
+    inFlight: redisInFlightLeases(link, clock, prefix),
+    processes: redisProcessBoard(link, prefix),
     trouble: () => link.trouble(),
     close: () => link.close(),
   };

@@ -7,13 +7,13 @@ import { script } from './script.ts';
 const patienceMs = 40;
 
 /** One key per command under way in any process. Redis that is away, slow or emptied costs no more than the 409 that it would have given. */
-export function redisInFlightLeases(link: RedisLink, clock: Clock): InFlightLeases {
+export function redisInFlightLeases(link: RedisLink, clock: Clock, prefix: string): InFlightLeases {
   const lua = script('in-flight-release');
   const patience = new Patience(clock);
   return {
     async once(commandId, { attemptId, fingerprint }, work) {
       if (patience.isExhausted()) return await work();
-      const key = `countersign:in-flight:${commandId}`;
+      const key = `${prefix}:in-flight:${commandId}`;
       const lease = JSON.stringify({ attemptId, fingerprint } satisfies AttemptLease);
       const asked = unlessUnreachable(link.ask((client) => client.set(key, lease, 'PX', inFlightLeaseMs, 'NX')));
       if ((await patience.within(asked)) === null) return 'busy';

@@ -3,10 +3,10 @@ import type { RedisLink } from './link.ts';
 import { script } from './script.ts';
 
 /** Leases in one hash per group: a step is one script, so one round trip, and all of it or nothing. */
-export function redisLeaseTable(link: RedisLink): LeaseTable {
+export function redisLeaseTable(link: RedisLink, prefix: string): LeaseTable {
   const lua = script('lease-step');
   return {
-    step: async ({ group, ...step }) => viewOf(await link.ask((client) => client.eval(lua, 1, `countersign:leases:${group}`, JSON.stringify(step)))),
+    step: async ({ group, ...step }) => viewOf(await link.ask((client) => client.eval(lua, 1, `${prefix}:leases:${group}`, JSON.stringify(step)))),
   };
 }
 

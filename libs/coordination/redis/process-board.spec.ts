@@ -8,7 +8,7 @@ import { processBoardContract, reportOf } from '../../../test/support/process-bo
 import { describeWithRedis, type RedisProcess, startRedis } from '../../../test/support/redis-process.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
 
-const key = 'countersign:processes';
+const key = 'countersign:log:processes';
 
 describeWithRedis('the board of processes in Redis', () => {
   let redis: RedisProcess;
@@ -27,7 +27,7 @@ describeWithRedis('the board of processes in Redis', () => {
   async function connected(): Promise<RedisCoordination> {
     const target = parseRedisUrl(`redis://127.0.0.1:${redis.port}`);
     if (isRefusal(target)) throw new Error(target.detail);
-    const coordination = openRedis(target, testClock());
+    const coordination = openRedis(target, testClock(), 'log');
     open.push(coordination);
     await eventually('a connection', () => (coordination.trouble() === null ? true : undefined));
     return coordination;

@@ -3,10 +3,9 @@ import { readReport, writeReport } from '../processes/report-text.ts';
 import type { RedisLink } from './link.ts';
 import { script } from './script.ts';
 
-const key = 'countersign:processes';
-
 /** What processes say of themselves in one hash, by the server's clock; it is gone when none of them says anything any more. */
-export function redisProcessBoard(link: RedisLink): ProcessBoard {
+export function redisProcessBoard(link: RedisLink, prefix: string): ProcessBoard {
+  const key = `${prefix}:processes`;
   const lua = script('process-exchange');
   return {
     exchange: async (own) => {

@@ -27,7 +27,7 @@ describeWithRedis('a user of Redis who may do what operations.md says', () => {
     await redis.client.call('ACL', 'LOG', 'RESET');
     const target = parseRedisUrl(`redis://${user}:password@127.0.0.1:${redis.port}/1`);
     if (isRefusal(target)) throw new Error(target.detail);
-    const coordination = openRedis(target, testClock());
+    const coordination = openRedis(target, testClock(), 'log');
     const { leases, inFlight, processes } = coordination;
     try {
       await eventually('a connection', () => (coordination.trouble() === null ? true : undefined));

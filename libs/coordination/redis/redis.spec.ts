@@ -7,6 +7,7 @@ import { isRefusal } from '#kernel';
 import fc from 'fast-check';
 import { eventually } from '../../../test/support/e2e/eventually.ts';
 import { leaseMs, leasesContract, stepOf } from '../../../test/support/leases-contract.ts';
+import { reportOf } from '../../../test/support/process-board-contract.ts';
 import { describeWithRedis, type RedisProcess, startRedis } from '../../../test/support/redis-process.ts';
 import { simulatedClock } from '../../../test/support/simulated-clock.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
@@ -21,16 +22,16 @@ afterEach(() => {
   for (const coordination of opened.splice(0)) coordination.close();
 });
 
-function open(url: string): RedisCoordination {
+function open(url: string, log = 'log'): RedisCoordination {
   const target = parseRedisUrl(url);
   if (isRefusal(target)) throw new Error(target.detail);
-  const coordination = openRedis(target, testClock());
+  const coordination = openRedis(target, testClock(), log);
   opened.push(coordination);
   return coordination;
 }
 
-async function connected(url: string): Promise<RedisCoordination> {
-  const coordination = open(url);
+async function connected(url: string, log?: string): Promise<RedisCoordination> {
+  const coordination = open(url, log);
   await eventually('a connection', () => (coordination.trouble() === null ? true : undefined));
   return coordination;
 }
@@ -47,6 +48,19 @@ describeWithRedis('Redis', () => {
     await redis.client.flushall();
     const coordination = await connected(url());
     return { ...coordination, pass: (ms) => redis.pass(ms), dispose: () => Promise.resolve(coordination.close()) };
+  });
+
+  it('keeps the processes on one log apart from those on another', async () => {
+    await redis.client.flushall();
+    const [one, other] = [await connected(url()), await connected(url(), 'another')];
+    for (const { leases } of [one, other]) await leases.step(stepOf('a', {}));
+    await redis.pass(leaseMs);
+    expect(await one.leases.step(stepOf('b', { take: ['1'] }))).toMatchObject({ held: [{ name: '1' }], members: ['b'] });
+    expect(await other.leases.step(stepOf('c', { take: ['1'] }))).toMatchObject({ held: [{ name: '1' }], members: ['c'] });
+    const attempt = { attemptId: 'a', fingerprint: 'f' };
+    expect(await one.inFlight.once('1', attempt, () => other.inFlight.once('1', attempt, () => Promise.resolve('done')))).toBe('done');
+    await one.processes.exchange(reportOf('b'));
+    expect(await other.processes.exchange(reportOf('c'))).toMatchObject([{ id: 'c' }]);
   });
 
   it('decides as the leases in one process do, whatever is asked in whatever order', async () => {
@@ -179,7 +193,7 @@ describeWithRedis('a Redis that fails', () => {
     // Nor is anything sent that would only pile up.
     const sets = Number(/cmdstat_set:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
     expect(sets).toBeLessThanOrEqual(1);
-    await eventually('the lease that was taken late to be released', async () => ((await redis.client.exists('countersign:in-flight:1')) === 0 ? true : undefined));
+    await eventually('the lease that was taken late to be released', async () => ((await redis.client.exists('countersign:log:in-flight:1')) === 0 ? true : undefined));
     await redis.kill();
     expect(await timed('2')).toMatchObject({ answer: 'done' });
     await eventually('it to be noticed', () => coordination.trouble() ?? undefined);
@@ -234,14 +248,14 @@ describeWithRedis('Redis behind Sentinels', () => {
       await eventually('the replica to be known', async () => (((await sentinel.client.call('SENTINEL', 'REPLICAS', 'mymaster')) as unknown[]).length > 0 ? true : undefined), 20_000);
       const coordination = await connected(`redis+sentinel://127.0.0.1:${sentinel.port}/mymaster`);
       await coordination.leases.step(stepOf('a', { keep: [{ name: '1', fence: 1 }] }));
-      await eventually('the replica to have it', async () => ((await second.client.exists('countersign:leases:partition')) === 1 ? true : undefined));
+      await eventually('the replica to have it', async () => ((await second.client.exists('countersign:log:leases:partition')) === 1 ? true : undefined));
       await first.pass(leaseMs);
       await eventually('a failover', async () => await sentinel.client.call('SENTINEL', 'FAILOVER', 'mymaster').then(() => true, () => undefined), 20_000);
       const master = async (): Promise<string | undefined> => /role:(\w+)/.exec(await second.client.info('replication'))?.[1];
       await eventually('the replica to be master', async () => ((await master()) === 'master' ? true : undefined), 20_000);
       const view = await eventually('an answer of the new master', async () => {
         const answer = await coordination.leases.step(stepOf('b', { take: ['2'] })).catch(() => undefined);
-        return answer !== undefined && (await second.client.hexists('countersign:leases:partition', 'member:b')) === 1 ? answer : undefined;
+        return answer !== undefined && (await second.client.hexists('countersign:log:leases:partition', 'member:b')) === 1 ? answer : undefined;
       }, 20_000);
       expect(view.held).toEqual([]);
       coordination.close();
