@@ -41,9 +41,9 @@ describe('kf webhook create', () => {
     expect(only().body).toEqual({ url: 'https://example.com/hook', events: ['version.*', 'claim.**'] });
   });
 
-  it('sends a description, a delivery mode, a timeout and labels', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
-    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, labels: { team: 'orders', tier: 'a=b' } });
+  it('sends a description, a delivery mode, a timeout, a retry schedule and labels', async () => {
+    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
+    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, retrySchedule: '0s,5s', labels: { team: 'orders', tier: 'a=b' } });
   });
 
   it('shows the secret this once, and says so on stderr', async () => {
@@ -76,6 +76,8 @@ describe('kf webhook create', () => {
     ['a blank description', ['--description', ' ']],
     ['too short a timeout', ['--timeout-ms', '999']],
     ['too long a timeout', ['--timeout-ms', '30001']],
+    ['a retry schedule that starts late', ['--retry-schedule', '5s,5m']],
+    ['a retry schedule with a pause too long', ['--retry-schedule', '0s,8d']],
     ['a label without a value', ['--label', 'team']],
     ['a label with a blank', ['--label', 'team=the orders']],
     ['a label with a capital', ['--label', 'Team=orders']],
@@ -169,6 +171,8 @@ describe('kf webhook update', () => {
     ['no description any more', ['--description', ''], { description: null }],
     ['a timeout', ['--timeout-ms', '5000'], { timeoutMs: 5_000 }],
     ['the usual timeout again', ['--timeout-ms', ''], { timeoutMs: null }],
+    ['a retry schedule', ['--retry-schedule', '0s,1h'], { retrySchedule: '0s,1h' }],
+    ["the server's retry schedule again", ['--retry-schedule', ''], { retrySchedule: null }],
     ['all labels', ['--label', 'team=orders', '--label', 'tier=1'], { labels: { team: 'orders', tier: '1' } }],
     ['no labels any more', ['--label', ''], { labels: null }],
     ['a delivery mode', ['--delivery-mode', 'BEST_EFFORT'], { deliveryMode: 'BEST_EFFORT' }],

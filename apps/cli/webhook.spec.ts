@@ -41,8 +41,8 @@ describe('kf webhook upsert-subscription', () => {
   });
 
   it('leaves out what was not given, takes production by default and sends a description as it is', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--timeout-ms', '1000', '--label', 'team=orders'], { server: api.url, stdin: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' });
-    expect(sent()).toMatchObject({ environment: 'production', payload: { description: 'orders & claims', timeoutMs: 1_000, labels: { team: 'orders' }, signingSecretRef: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' } });
+    await kf([...words(line), '--description', 'orders & claims', '--timeout-ms', '1000', '--retry-schedule', '0s,5s', '--label', 'team=orders'], { server: api.url, stdin: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' });
+    expect(sent()).toMatchObject({ environment: 'production', payload: { description: 'orders & claims', timeoutMs: 1_000, retrySchedule: '0s,5s', labels: { team: 'orders' }, signingSecretRef: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' } });
     expect(sent()).not.toHaveProperty('payload.webhookSubscriptionId');
     expect(sent()).not.toHaveProperty('expectedRevision');
   });

@@ -1,7 +1,7 @@
 import type { ApiKeyEvent } from '#access';
 import type { ApprovalEvent, ApprovalPolicyEvent, CommandRefused } from '#approvals';
 import { type AttemptOutcome, type DeliveryEvent, type TestRequestEvent, type WebhookProbeSent } from '#deliveries';
-import { type DomainEvent, formatPrincipal, type LedgerEvent, placeOf, type RecordedEvent, stored, type Stored } from '#kernel';
+import { type DomainEvent, formatPrincipal, formatRetrySchedule, type LedgerEvent, placeOf, type RecordedEvent, stored, type Stored } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 import type { RecoveryEvent } from '#recoveries';
 import type { SubscriptionEvent, SubscriptionSettings } from '#subscriptions';
@@ -23,8 +23,14 @@ const ofSubscriptions: Texts<SubscriptionEvent> = {
   WebhookSubscriptionPurged: (event, id) => `${who(event)} purged subscription ${id} and shredded its secrets.`,
 };
 
-const options = ({ timeoutMs, labels = {} }: SubscriptionSettings): string =>
-  [...(timeoutMs === undefined ? [] : [`${timeoutMs} ms for a request`]), ...Object.entries(labels).map(([name, value]) => `${name}=${value}`)].map((option) => `, ${option}`).join('');
+const options = ({ timeoutMs, retryScheduleMs, labels = {} }: SubscriptionSettings): string =>
+  [
+    ...(timeoutMs === undefined ? [] : [`${timeoutMs} ms for a request`]),
+    ...(retryScheduleMs === undefined ? [] : [`attempts after ${formatRetrySchedule(retryScheduleMs).join(' ')}`]),
+    ...Object.entries(labels).map(([name, value]) => `${name}=${value}`),
+  ]
+    .map((option) => `, ${option}`)
+    .join('');
 
 const before = (previous: { readonly versionId: string; readonly graceUntil: string } | null): string =>
   previous === null ? 'the one before no longer' : `the one before (${previous.versionId}) beside it until ${previous.graceUntil}`;

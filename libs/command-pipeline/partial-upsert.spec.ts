@@ -53,6 +53,15 @@ describe('an upsert that says only what changes', () => {
     expect(await stateNow()).toMatchObject({ description: null });
   });
 
+  it('keeps a retry schedule that it does not name, and takes it back with null', async () => {
+    await at.must(upsert, upsertOf('whs_1', { retrySchedule: '0s, 60s,2h' }));
+    await at.must(upsert, change({ description: 'orders' }));
+    expect(await stateNow()).toHaveProperty('retryScheduleMs', [0, 60_000, 7_200_000]);
+    expect(await at.must(upsert, change({ retrySchedule: '0ms,1m,120m' }))).toMatchObject({ outcome: 'NO_CHANGE' });
+    await at.must(upsert, change({ retrySchedule: null }));
+    expect(await stateNow()).not.toHaveProperty('retryScheduleMs');
+  });
+
   it('keeps labels that it does not name, replaces all of those that it does, and takes them away with null or none', async () => {
     await at.must(upsert, upsertOf('whs_1', { labels: { team: 'orders', tier: '1' } }));
     await at.must(upsert, change({ description: 'orders' }));
@@ -180,12 +189,11 @@ describe('an approval of an upsert that is bound to its payload', () => {
 });
 
 describe('an upsert that says all settings', () => {
-  it('takes back what it leaves out: description, timeout and labels', async () => {
-    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000, labels: { team: 'orders' } }));
+  it('takes back what it leaves out: description, timeout, retry schedule and labels', async () => {
+    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000, retrySchedule: '0s', labels: { team: 'orders' } }));
     await at.must(upsert, upsertOf('whs_1'));
     expect(await stateNow()).toMatchObject({ description: null });
-    expect(await stateNow()).not.toHaveProperty('timeoutMs');
-    expect(await stateNow()).not.toHaveProperty('labels');
+    for (const option of ['timeoutMs', 'retryScheduleMs', 'labels']) expect(await stateNow()).not.toHaveProperty(option);
   });
 });
 

@@ -1,7 +1,6 @@
 import { join, resolve } from 'node:path';
 import { parseRedisUrl, type RedisTarget } from '#coordination/redis';
-import { parseRetrySchedule } from '#deliveries';
-import { didYouMean, isRefusal, Secret } from '#kernel';
+import { didYouMean, isRefusal, parseRetrySchedule, Secret } from '#kernel';
 import ipaddr from 'ipaddr.js';
 
 export const serverRoles = ['api', 'sagas', 'dispatcher'] as const;

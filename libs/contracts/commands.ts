@@ -1,6 +1,6 @@
 import type { Labels } from '#kernel';
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
-import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, resourceId, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, resourceId, retrySchedule, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
 import { CancelWebhookRecoveryPayload, RecoverWebhookDeliveriesPayload, TestWebhookSubscriptionPayload } from './recovery-commands.ts';
@@ -22,6 +22,8 @@ export const gateableCommands = [
 const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
 /** What is said of `timeoutMs` wherever it stands. */
 export const timeout = { example: 5_000, description: 'How long one request may take as a whole, in milliseconds: name, connection, TLS, headers and body. 1000 to 30000.' };
+/** What is said of `retrySchedule` wherever it stands. */
+export const retries = 'The pause before each attempt, the first at once (`0s`): 1 to 30 attempts, at most 7 days (`7d`) between two; units `ms`, `s`, `m`, `h`, `d`. Each is spread by up to 20 % to both sides; `BEST_EFFORT` does not use it.';
 /** What is said of `labels` wherever they stand. */
 export const labelled = { example: { team: 'orders' }, description: 'What your people call it by; Countersign makes nothing of it. At most 20: names of 1 to 63 characters of a-z, 0-9, `_`, `.` and `-`, values of 1 to 255 visible ASCII characters.' };
 const year = 366 * 24 * 60 * 60;
@@ -50,6 +52,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
   readonly timeoutMs?: number | null;
+
+  @Field(retrySchedule, { optional: true, nullable: true, example: '0s,5s,5m', description: `${retries} The server’s (\`KF_RETRY_SCHEDULE\`) when left out or null.` })
+  readonly retrySchedule?: string | null;
 
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;

@@ -65,7 +65,7 @@ export {
   ApprovedChangePayload,
   CreateWebhookPayload,
   DeliveryChangeDto,
-  patternOfEvents,
+  inOneText,
   RetryDeliveryPayload,
   RotateSecretPayload,
   SecretChangeDto,

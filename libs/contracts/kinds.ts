@@ -1,4 +1,4 @@
-import { actorTypes, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxLabels, maxPatternLength, parseInstant, parsePattern } from '#kernel';
+import { actorTypes, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxLabels, maxPatternLength, parseInstant, parsePattern, parseRetrySchedule } from '#kernel';
 
 /** A JSON schema (OpenAPI 3.1). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -35,6 +35,25 @@ export const eventPattern = string(
   { maxLength: maxPatternLength, pattern: '^([a-z0-9_-]+|\\*\\*?)([.,]([a-z0-9_-]+|\\*\\*?))*$' },
   (text) => Array.isArray(parsePattern(text)),
 );
+
+const isRetrySchedule = (given: string): boolean => given.length <= 400 && !('malformed' in parseRetrySchedule(given));
+const scheduleLimits = '1 to 30 attempts, the first 0s, at most 7d between two; units ms, s, m, h and d';
+
+export const retrySchedule = string(`the pauses before the attempts, such as 0s,5s,5m: ${scheduleLimits}`, { maxLength: 400 }, isRetrySchedule);
+
+/** The same as a list: what answers say. */
+export const retryPauses: Kind = {
+  right: `a list of pauses such as ["0s", "5s", "5m"]: ${scheduleLimits}`,
+  schema: { type: 'array', minItems: 1, maxItems: 30, items: { type: 'string', pattern: '^[0-9]{1,9}(ms|s|m|h|d)$' } },
+  matches: (value) => Array.isArray(value) && value.every((item) => typeof item === 'string' && !item.includes(',')) && isRetrySchedule(value.join(',')),
+};
+
+/** In either form. */
+export const retrySchedules: Kind = {
+  right: `the pauses before the attempts, as a list such as ["0s", "5s", "5m"] or as one text such as 0s,5s,5m: ${scheduleLimits}`,
+  schema: { oneOf: [retryPauses.schema, retrySchedule.schema] },
+  matches: (value) => retryPauses.matches(value) || retrySchedule.matches(value),
+};
 
 export const webUrl = string('an absolute http or https URL, at most 2048 characters', { format: 'uri', maxLength: 2048 }, (text) => {
   const url = text.length <= 2048 && /^https?:\/\//i.test(text) ? URL.parse(text) : null;

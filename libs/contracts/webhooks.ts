@@ -1,13 +1,14 @@
 import { type Labels, parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes, labelled, timeout } from './commands.ts';
+import { deliveryModes, labelled, retries, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
-import { eventPattern, flag, instant, type Kind, labels, name, oneOf, position, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
+import { eventPattern, flag, instant, type Kind, labels, name, oneOf, position, retryPauses, retrySchedules, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 
 const words = string('text', {}, () => true);
 const url = { example: 'https://hooks.example.com/orders', description: 'Where events are sent. `https` to a public address, unless the server allows more (`KF_ALLOW_HTTP`, `KF_ALLOW_TARGETS`). At most 2048 characters.' };
 const mode = { description: '`AT_LEAST_ONCE`: in no order. `ORDERED`: one after another. `BEST_EFFORT`: once, without retries.' };
+const schedule = { example: ['0s', '5s', '5m'] };
 const approvalId = { optional: true, description: 'The approval to use, where a policy requires one; found by itself when left out. May stand in the query instead.' } as const;
 
 const isPattern = (given: string): boolean => Array.isArray(parsePattern(given));
@@ -19,8 +20,8 @@ const events: Kind = {
   matches: (value) => (Array.isArray(value) ? value.every((item) => typeof item === 'string' && !item.includes(',')) && isPattern(value.join(',')) : typeof value === 'string' && isPattern(value)),
 };
 
-/** The pattern that `events` of a request mean. */
-export const patternOfEvents = (given: string | readonly string[]): string => (typeof given === 'string' ? given : given.join(','));
+/** A list of a request as the command takes it, one text with commas; anything else as it is. */
+export const inOneText = <Other extends string | null | undefined>(given: readonly string[] | Other): string | Other => (typeof given === 'object' && given !== null ? given.join(',') : given);
 
 export class CreateWebhookPayload {
   @Field(webUrl, url)
@@ -37,6 +38,9 @@ export class CreateWebhookPayload {
 
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} 15000 when left out or null.` })
   readonly timeoutMs?: number | null;
+
+  @Field(retrySchedules, { ...schedule, optional: true, nullable: true, description: `${retries} The server’s (\`KF_RETRY_SCHEDULE\`) when left out or null.` })
+  readonly retrySchedule?: string | readonly string[] | null;
 
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;
@@ -67,6 +71,9 @@ export class UpdateWebhookPayload {
 
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), { ...timeout, optional: true, nullable: true, description: `${timeout.description} Null: 15000 again.` })
   readonly timeoutMs?: number | null;
+
+  @Field(retrySchedules, { ...schedule, optional: true, nullable: true, description: `${retries} It holds from the next failure on; what waits already keeps its time. Null: the server’s (\`KF_RETRY_SCHEDULE\`) again.` })
+  readonly retrySchedule?: string | readonly string[] | null;
 
   @Field(labels, { ...labelled, optional: true, nullable: true, description: `All of them: what is not among them is taken away. ${labelled.description} Null takes all away.` })
   readonly labels?: Labels | null;
@@ -135,6 +142,8 @@ export class SubscriptionDto {
   readonly deliveryMode!: string;
   @Field(whole(limits.leastTimeoutMs, limits.timeoutMs), timeout)
   readonly timeoutMs!: number;
+  @Field(retryPauses, { ...schedule, nullable: true, description: 'Each pause in the largest unit in which it is whole. Null: the server’s (`KF_RETRY_SCHEDULE`).' })
+  readonly retrySchedule!: readonly string[] | null;
   @Field(labels, labelled)
   readonly labels!: Labels;
   @Field(oneOf('ACTIVE', 'PAUSED', 'DELETED'))

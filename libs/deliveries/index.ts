@@ -7,7 +7,7 @@ export { defaultSustainedFailureMs, type Failing, subscriptionHealth } from './h
 export { type AttemptRow, attemptTable, deliveryProjection, type DeliveryRow, deliveryTable, type PurgeRow, purgeTable, type SubscriptionHealthRow, subscriptionHealthTable } from './projection.ts';
 export type { WebhookProbeSent } from './probe.ts';
 export { decideReplay, type ReplayDecision, replayDecider, type ReplayDelivery } from './replay.ts';
-export { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, maxAttempts, maxRetryAfterMs, maxRetryDelayMs, parseRetrySchedule, type RetrySchedule } from './retry.ts';
+export { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, maxRetryAfterMs } from './retry.ts';
 export { type DeliveryState, evolveDelivery, initialDelivery } from './state.ts';
 export { decideTest, defaultTestEvent, evolveTest, initialTest, type RequestTest, type TestRequestEvent, type TestRequestState } from './test-request.ts';
 export { subscriptionTests } from './test-saga.ts';

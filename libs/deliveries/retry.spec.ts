@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt, parseRetrySchedule } from './retry.ts';
+import { parseRetrySchedule } from '#kernel';
+import { decideAfterAttempt, defaultRetrySchedule, type FinishedAttempt } from './retry.ts';
 
 const hourMs = 3_600_000;
 const nowMs = Date.UTC(2026, 0, 15, 12);

@@ -1,9 +1,6 @@
-import { formatInstant, parseDuration } from '#kernel';
+import { formatInstant, type RetrySchedule } from '#kernel';
 import type { DeliveryMode } from '#subscriptions';
 import type { DeadLetterReason } from './events.ts';
-
-/** Delays before each attempt in milliseconds; as many attempts as there are entries. The first is 0: at once. */
-export type RetrySchedule = readonly number[];
 
 const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
@@ -12,32 +9,12 @@ const hourMs = 60 * minuteMs;
 /** Standard Webhooks 1.0, "Deliverability and reliability": ten attempts over a little more than three days. */
 export const defaultRetrySchedule: RetrySchedule = [0, 5 * secondMs, 5 * minuteMs, 30 * minuteMs, 2 * hourMs, 5 * hourMs, 10 * hourMs, 14 * hourMs, 20 * hourMs, 24 * hourMs];
 
-export const maxAttempts = 30;
-export const maxRetryDelayMs = 7 * 24 * hourMs;
 /** `Retry-After` is obeyed no further than this. */
 export const maxRetryAfterMs = 24 * hourMs;
 /** Each delay is spread by this share to both sides, so that what failed together does not come back together. */
 const jitter = 0.2;
 /** After a request that we ended ourselves. */
 const afterAbortMs = 5 * secondMs;
-
-/**
- * The schedule of its written form (`0s,5s,5m`), or what is wrong with it, in words. Limits: 1 to 30 attempts, the first
- * at once (`0s`), at most 7 days between two; units `ms`, `s`, `m`, `h`, `d`.
- */
-export function parseRetrySchedule(text: string): RetrySchedule | { readonly malformed: string } {
-  const items = text.split(',').map((item) => item.trim());
-  if (items.length > maxAttempts) return { malformed: `has ${items.length} attempts; at most ${maxAttempts} are allowed` };
-  const delays: number[] = [];
-  for (const item of items) {
-    const delayMs = parseDuration(item);
-    if (delayMs === undefined) return { malformed: `has "${item}", which is not a duration such as 0s, 250ms, 5s, 5m, 2h or 1d` };
-    if (delayMs > maxRetryDelayMs) return { malformed: `has "${item}"; at most 7d may lie between two attempts` };
-    delays.push(delayMs);
-  }
-  if (delays[0] !== 0) return { malformed: `starts with "${items[0]}"; the first attempt is made at once, so a schedule starts with 0s` };
-  return delays;
-}
 
 export interface FinishedAttempt {
   /** HTTP status, or null when no answer came. */

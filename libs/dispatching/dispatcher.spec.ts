@@ -193,6 +193,22 @@ describe('retries', () => {
     expect(new Set(world.sent.map(({ webhookId }) => webhookId))).toEqual(new Set([id]));
   });
 
+  it('follow the schedule of the subscription as it was when the attempt started', async () => {
+    const world = await started();
+    const settings = { eventPattern: '**', targetUrl: 'https://alpha/hook', deliveryMode: 'AT_LEAST_ONCE', description: null } as const;
+    world.reply = () => 500;
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { ...settings, retryScheduleMs: [0, hourMs] } });
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toHaveLength(1);
+    await world.clock.advance(2 * hourMs);
+    expect(world.delivery(id)).toMatchObject({ status: 'DEAD_LETTERED', reason: 'attempts-exhausted', attempts: 2 });
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: settings });
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toHaveLength(4);
+  });
+
   it('start at the very time that was recorded', async () => {
     const world = await started();
     world.reply = ({ nth }) => (nth === 1 ? 500 : 200);

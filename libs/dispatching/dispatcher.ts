@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState, type RetrySchedule } from '#deliveries';
+import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState } from '#deliveries';
 import { patiently, type Patience } from '#event-store';
-import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
+import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
@@ -643,7 +643,7 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #decide({ attemptsCounted, lastChance }: OpenDelivery, { state }: Ready, { response, error, retryAfterMs }: SentRequest, nowMs: number): AttemptDecision {
-    const schedule = { mode: state.deliveryMode, schedule: this.#schedule, attemptsCounted, lastChance };
+    const schedule = { mode: state.deliveryMode, schedule: state.retryScheduleMs ?? this.#schedule, attemptsCounted, lastChance };
     return decideAfterAttempt({ ...schedule, status: response?.status ?? null, error, retryAfterMs, nowMs, random: this.#dice.roll() });
   }
 

@@ -1,6 +1,6 @@
-import type { DeliveryTranscript, RetrySchedule } from '#deliveries';
+import type { DeliveryTranscript } from '#deliveries';
 import type { EventStore } from '#event-store';
-import type { Clock, Ids, Position, Secret, Site } from '#kernel';
+import type { Clock, Ids, Position, RetrySchedule, Secret, Site } from '#kernel';
 import type { Committed, DueDelivery } from '#read-models';
 import type { SecretVault } from '#secret-vault';
 import type { SubscriptionState } from '#subscriptions';

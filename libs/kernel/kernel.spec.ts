@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { base32, canonicalJson, comparePositions, deliveryId, derivedId, eventStream, formatInstant, formatSite, hmacSha256Hex, isName, isPosition, type Json, newId, parseInstant, parsePrincipal, parseSite, parseStream, samePrincipal, Secret, sha256Hex, streamOf, timeOrdered, uuidBytes, uuidV5 } from '#kernel';
+import { base32, canonicalJson, comparePositions, deliveryId, derivedId, eventStream, formatInstant, formatRetrySchedule, formatSite, hmacSha256Hex, isName, isPosition, type Json, maxAttempts, maxRetryDelayMs, newId, parseInstant, parsePrincipal, parseRetrySchedule, parseSite, parseStream, samePrincipal, Secret, sha256Hex, streamOf, timeOrdered, uuidBytes, uuidV5 } from '#kernel';
 
 const site = { tenant: 'tnt_demo', environment: 'production' };
 
@@ -84,6 +84,18 @@ describe('a position', () => {
   it('orders as its number does, beyond 2^53', () => {
     fc.assert(fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (a, b) => expect(Math.sign(comparePositions(String(a), String(b)))).toBe(a === b ? 0 : a < b ? -1 : 1)));
     expect(comparePositions('9007199254740993', '9007199254740992')).toBeGreaterThan(0);
+  });
+});
+
+describe('a retry schedule', () => {
+  it('is written with each delay in the largest unit in which it is whole', () => {
+    expect(formatRetrySchedule([0, 250, 90_000, 300_000, 7_200_000, 86_400_000])).toEqual(['0s', '250ms', '90s', '5m', '2h', '1d']);
+  });
+
+  it('is read again as it was written', () => {
+    fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: maxRetryDelayMs }), { maxLength: maxAttempts - 1 }), (delays) => {
+      expect(parseRetrySchedule(formatRetrySchedule([0, ...delays]).join(','))).toEqual([0, ...delays]);
+    }));
   });
 });
 

@@ -23,3 +23,9 @@ export function parseDuration(text: string): number | undefined {
   const [, count = '', unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   return count === '' ? undefined : Number(count) * (unitMs[unit] ?? 1);
 }
+
+/** A length of time in milliseconds, written in the largest unit in which it is whole (`0s`, `90s`, `2h`). */
+export function formatDuration(lengthMs: number): string {
+  const [unit = 'ms', ms = 1] = lengthMs === 0 ? ['s'] : (Object.entries(unitMs).findLast(([, size]) => lengthMs % size === 0) ?? []);
+  return `${lengthMs / ms}${unit}`;
+}

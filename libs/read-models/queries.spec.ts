@@ -110,6 +110,7 @@ describe('the list of subscriptions', () => {
       description: null,
       deliveryMode: 'AT_LEAST_ONCE',
       timeoutMs: 15_000,
+      retrySchedule: null,
       labels: {},
       status: 'PAUSED',
       pausedReason: 'sustained-failure',

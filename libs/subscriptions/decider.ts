@@ -92,7 +92,7 @@ function meansTheSameSecret(current: SecretVersion, proposed: ProposedSecret): b
 }
 
 function settingsChange(state: LiveSubscription, settings: SubscriptionSettings): SubscriptionEvent[] {
-  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'labels'] as const;
+  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'retryScheduleMs', 'labels'] as const;
   return names.every((name) => isSame(state[name], settings[name])) ? [] : [{ type: 'WebhookSubscriptionUpdated', data: settings }];
 }
 

@@ -1,4 +1,4 @@
-import type { DomainEvent, Labels } from '#kernel';
+import type { DomainEvent, Labels, RetrySchedule } from '#kernel';
 
 export const deliveryModes = ['AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT'] as const;
 export type DeliveryMode = (typeof deliveryModes)[number];
@@ -23,6 +23,8 @@ export interface SubscriptionSettings {
   readonly description: string | null;
   /** The one deadline of each request; absent: `defaultTimeoutMs`. */
   readonly timeoutMs?: number;
+  /** Absent: the server's. */
+  readonly retryScheduleMs?: RetrySchedule;
   /** Absent: none. */
   readonly labels?: Labels;
 }

@@ -54,7 +54,7 @@ export function evolveSubscription(state: SubscriptionState, event: Stored<Subsc
 
 /** An update says all settings: an option that it does not name holds no longer. */
 function withSettings(state: LiveSubscription | DeletedSubscription, settings: SubscriptionSettings): LiveSubscription | DeletedSubscription {
-  const { timeoutMs, labels, ...rest } = state;
+  const { timeoutMs, retryScheduleMs, labels, ...rest } = state;
   return { ...rest, ...settings };
 }
 

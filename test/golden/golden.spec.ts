@@ -25,6 +25,7 @@ const histories: Readonly<Record<string, string>> = {
   'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
+  'retry-schedules.jsonl': '4a6a2613dc511316882a1779b4fdc5cfb181e0142714994f88b01f03556024a6',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
   'whose-outcomes.jsonl': '16bcf208e0c8df61447517403dfef8a9d1231ce7585d43126578833adf02fa65',
 };
@@ -221,6 +222,10 @@ describe('the options of subscriptions', () => {
 
   it('of labels.jsonl hold until an update no longer says them', async () => {
     expect(await historyOf('labels.jsonl', 'labels')).toEqual([{ team: 'orders' }, { team: 'orders' }, undefined, { team: 'claims', 'tier.of-2': '1' }]);
+  });
+
+  it('of retry-schedules.jsonl hold until an update no longer says them', async () => {
+    expect(await historyOf('retry-schedules.jsonl', 'retryScheduleMs')).toEqual([[0, 300_000, 86_400_000], [0, 300_000, 86_400_000], undefined, [0, 250]]);
   });
 
   it('of request-timeouts.jsonl hold until an update no longer says them', async () => {

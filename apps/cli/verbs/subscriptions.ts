@@ -1,6 +1,6 @@
 import { type Labels, maxLabels } from '#kernel';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, label, name, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { clearable, deliveryMode, eventPattern, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -12,6 +12,7 @@ import { changeView, inOneLine, secretOf, subscriptionFacts, subscriptionList, s
 export const secretFromStdin = 'read the signing secret reference from standard input: managed, whsec_…, env:KF_WEBHOOK_SECRET_<NAME> or file:<name>';
 const events = 'which events: comma-separated without blanks; between dots a-z, 0-9, _ and -, or * for one segment, ** for any number';
 export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
+export const retries = 'the pause before each attempt, such as 0s,5s,5m: 1 to 30 attempts, the first 0s, at most 7d between two';
 export const labelAbout = 'what your people call it by; at most 20';
 const tombstoneMs = 30 * 86_400_000;
 
@@ -44,6 +45,7 @@ const create = operatorVerb({
     description: optional('--description <text>', text(1_000), 'what it is for: at most 1000 characters'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE (by default), ORDERED (in log order, one at a time) or BEST_EFFORT (one attempt)'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
+    retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; by default the server's`),
     label: repeated('--label <NAME=VALUE>', label, labelAbout),
   },
   ask: ({ label: given, ...settings }) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(','), labels: labelsOf(given) } }),
@@ -79,6 +81,7 @@ const update = operatorVerb({
     description: optional('--description <text>', clearable(text(1_000)), 'what it is for: at most 1000 characters; an empty text removes it'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, deliveryMode.expected),
     timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
+    retrySchedule: optional('--retry-schedule <csv>', clearable(retrySchedule), `${retries}; an empty text: the server's again`),
     label: repeated('--label <NAME=VALUE>', clearable(label), `${labelAbout}: all of them, what is not given is taken away; an empty text takes all away`),
     paused: optional('--paused [true|false]', yesOrNo, 'pause it; --paused=false resumes it'),
     ifRevision,
@@ -87,7 +90,7 @@ const update = operatorVerb({
   ask: ({ id, paused, events: pattern, label: given, ifRevision: atRevision, approvalId: approval, ...settings }) => {
     const status = paused === undefined ? undefined : paused ? 'PAUSED' : 'ACTIVE';
     const changes = { ...settings, events: pattern?.split(','), labels: labelsOf(given), status };
-    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --label or --paused']);
+    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --retry-schedule, --label or --paused']);
     return { method: 'PATCH', path: webhookPath(id), commandType: 'UpsertWebhookSubscription', resourceId: id, approvalId: approval, ifRevision: atRevision, body: { ...changes, approvalId: approval } };
   },
   view: changed,

@@ -1,13 +1,13 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, repeated, required, toggle } from '../flags.ts';
-import { deliveryMode, eventPattern, label, name, oneOf, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
 import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
-import { labelAbout, labelsOf, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
+import { labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
 import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
@@ -33,6 +33,7 @@ const upsert = commandVerb({
     status: required('--status <status>', oneOf('ACTIVE', 'PAUSED'), 'ACTIVE or PAUSED'),
     description: optional('--description <text>', text(1_000), 'what it is for'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; 15000 when omitted`),
+    retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; the server's when omitted`),
     label: repeated('--label <NAME=VALUE>', label, `${labelAbout}; none when omitted`),
     ifRevision: optional('--if-revision <n>', revision, 'only when the subscription is at this revision'),
   },

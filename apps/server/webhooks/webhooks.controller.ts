@@ -6,9 +6,9 @@ import {
   ApprovedChangePayload,
   type CommandType,
   CreateWebhookPayload,
+  inOneText,
   limits,
   pageSchema,
-  patternOfEvents,
   refTo,
   RotateSecretPayload,
   SecretChangeDto,
@@ -32,6 +32,9 @@ import { GetSubscription, GetSubscriptionHealth, ListSubscriptions } from './sub
 const describedChange = { ...restChange, answerHeaders: ['ETag', ...restChange.answerHeaders] } as const;
 const changeProblems = [...restChange.problems, ...gateProblems, 'subscription-deleted'] as const;
 const onceOnly = 'The secret stands in `secret`, in this one answer and never again: a retry with the same `Idempotency-Key` answers null.';
+
+/** The settings of a body as the command names them. */
+const payloadOf = ({ url, events, retrySchedule, ...rest }: Omit<UpdateWebhookPayload, 'approvalId'>): Asked['payload'] => ({ targetUrl: url, eventPattern: inOneText(events), retrySchedule: inOneText(retrySchedule), ...rest });
 
 /** The subscriptions of a site as nouns: what is made here is seen on the command surface, and the other way round. */
 @Controller('api/webhooks')
@@ -58,8 +61,8 @@ export class WebhooksController {
     problems: [...restChange.problems, ...gateProblems, 'target-url-refused'],
   })
   async create(@Change() change: RestChange, @BodyText() text: string): Promise<SecretChangeDto> {
-    const { url, events, approvalId, ...rest } = readBody(CreateWebhookPayload, text);
-    const answer = await this.commands.send('UpsertWebhookSubscription', change, { approvalId, payload: { targetUrl: url, eventPattern: patternOfEvents(events), ...rest } });
+    const { approvalId, ...settings } = readBody(CreateWebhookPayload, text);
+    const answer = await this.commands.send('UpsertWebhookSubscription', change, { approvalId, payload: payloadOf(settings) });
     void change.reply.header('location', `/api/webhooks/${answer.resourceId}?siteId=${formatSite(change.site)}`);
     // A new one has not been tried: no other read can fail between its secret and the answer.
     const changed = await this.changed(change, answer, answer.replayed ? undefined : untriedHealth);
@@ -98,9 +101,9 @@ export class WebhooksController {
     problems: [...changeProblems, 'target-url-refused'],
   })
   async update(@Param('subscriptionId') id: string, @Change() change: RestChange, @BodyText() text: string): Promise<SubscriptionChangeDto> {
-    const { approvalId, url, events, ...rest } = readBody(UpdateWebhookPayload, text);
-    const payload = { targetUrl: url, eventPattern: events === undefined ? undefined : patternOfEvents(events), ...rest };
-    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, labels or status' }]);
+    const { approvalId, ...settings } = readBody(UpdateWebhookPayload, text);
+    const payload = payloadOf(settings);
+    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, retrySchedule, labels or status' }]);
     return (await this.change('UpsertWebhookSubscription', id, change, { approvalId, payload })).changed;
   }
 

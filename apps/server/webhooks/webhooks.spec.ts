@@ -95,6 +95,17 @@ describe('POST /api/webhooks', () => {
     expect(shell.commands).toHaveLength(1);
   });
 
+  it.each(['0s,5s,5m', ['0s', '5s', '5m']])('takes a retry schedule as %j', async (retrySchedule) => {
+    await ask('POST', '/api/webhooks', { body: { ...create, retrySchedule } });
+    expect(shell.commands[0]?.payload).toMatchObject({ retrySchedule: '0s,5s,5m' });
+  });
+
+  it.each([[''], [[]], ['5s'], ['0s,5'], ['0s,8d'], [['0s', '5s,5s']], [[0, 5]], [5], [Array.from({ length: 31 }, () => '0s')], [{ pauses: '0s' }]])('refuses %j as a retry schedule', async (retrySchedule) => {
+    const { status, body } = await ask('POST', '/api/webhooks', { body: { ...create, retrySchedule } });
+    expect([status, body['errors']]).toEqual([400, [{ path: 'retrySchedule', message: expect.stringContaining('1 to 30 attempts, the first 0s, at most 7d between two') }]]);
+    expect(shell.commands).toHaveLength(0);
+  });
+
   it('takes labels', async () => {
     const most = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`${n}._-${'n'.repeat(55)}`, '!'.repeat(255)]));
     for (const labels of [{ team: 'orders' }, {}, null, most]) {
@@ -191,7 +202,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, labels: {}, status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -248,7 +259,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, labels or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, retrySchedule, labels or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

@@ -1,4 +1,4 @@
-import { isRefusal, type JsonObject, type Refusal } from '#kernel';
+import { formatRetrySchedule, isRefusal, type JsonObject, parseRetrySchedule, type Refusal, type RetrySchedule } from '#kernel';
 import { formatSigningSecret } from '#secret-vault';
 import {
   decideSubscription,
@@ -59,13 +59,18 @@ function upsertGates(state: SubscriptionState, payload: JsonObject): readonly st
 /** What a new subscription has where the request does not say. */
 const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
 
+/** The settings as an upsert says them; null: not set. */
+function settingsNow({ eventPattern, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels }: SubscriptionSettings): JsonObject {
+  const retrySchedule = retryScheduleMs === undefined ? null : formatRetrySchedule(retryScheduleMs).join(',');
+  return { eventPattern, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null };
+}
+
 /** An upsert that names a subscription and no secret changes what it says, and leaves everything else as it is now. */
 function completeUpsert(state: SubscriptionState, payload: JsonObject, id: string): JsonObject | Refusal {
   if (payload['webhookSubscriptionId'] === undefined || payload['signingSecretRef'] !== undefined) return { ...defaults, ...payload };
   if (state.status === 'NONE') return subscriptionNotFound(id);
-  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs = null, labels = null, secret } = state;
   const { status } = state.status === 'DELETED' ? state.before : state;
-  const whole: JsonObject = { eventPattern, targetUrl, deliveryMode, status, signingSecretRef: secret.reference ?? 'managed', description, timeoutMs, labels, ...payload };
+  const whole: JsonObject = { ...settingsNow(state), status, signingSecretRef: state.secret.reference ?? 'managed', ...payload };
   // Without what is not set the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null));
 }
@@ -92,6 +97,7 @@ const upsert: SubscriptionDefinition = {
 /** Without the options that say what holds anyway. */
 function settingsOf(payload: JsonObject): SubscriptionSettings {
   const timeoutMs = numberOr(payload, 'timeoutMs', defaultTimeoutMs);
+  const retryScheduleMs = scheduleOf(payload);
   const labels = textsOf(payload, 'labels');
   return {
     eventPattern: normalPattern(text(payload, 'eventPattern')),
@@ -99,8 +105,17 @@ function settingsOf(payload: JsonObject): SubscriptionSettings {
     deliveryMode: text(payload, 'deliveryMode') as DeliveryMode,
     description: textOr(payload, 'description', null),
     ...(timeoutMs === defaultTimeoutMs ? {} : { timeoutMs }),
+    ...(retryScheduleMs === undefined ? {} : { retryScheduleMs }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
   };
+}
+
+function scheduleOf(payload: JsonObject): RetrySchedule | undefined {
+  const given = textOr(payload, 'retrySchedule', null);
+  if (given === null) return undefined;
+  const schedule = parseRetrySchedule(given);
+  if ('malformed' in schedule) throw new TypeError(`payload.retrySchedule ${schedule.malformed}`);
+  return schedule;
 }
 
 /** One spelling for patterns that mean the same: no blanks, no item twice. */

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { formatInstant, formatSite, type Labels, type Position, type Refusal, type Site } from '#kernel';
+import { formatInstant, formatRetrySchedule, formatSite, type Labels, type Position, type Refusal, type Site } from '#kernel';
 import { type EventCountRow, eventCountTable, type MissedRow, missedSoFar, missedTable } from '#publishing';
 import { defaultTimeoutMs, type DeliveryMode, type SubscriptionRow, type SubscriptionState, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from '#subscriptions';
 import type { SubscriptionVersion } from '../port.ts';
@@ -29,6 +29,8 @@ export interface SubscriptionView {
   readonly description: string | null;
   readonly deliveryMode: DeliveryMode;
   readonly timeoutMs: number;
+  /** Null: the server's. */
+  readonly retrySchedule: readonly string[] | null;
   readonly labels: Labels;
   readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
   readonly pausedReason: string | null;
@@ -53,6 +55,7 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
     description: state.description,
     deliveryMode: state.deliveryMode,
     timeoutMs: state.timeoutMs ?? defaultTimeoutMs,
+    retrySchedule: state.retryScheduleMs === undefined ? null : formatRetrySchedule(state.retryScheduleMs),
     labels: state.labels ?? {},
     status: state.status,
     pausedReason: state.status === 'PAUSED' ? state.pausedReason : null,
