@@ -198,7 +198,6 @@ describe('a sender with a retry schedule', () => {
   const retryPolicy = { schedule: ['100ms', '100ms'], jitter: 0, maxAttempts: 3 };
   beforeAll(async () => {
     await anew();
-    await endpoint(['nothing.here'], inbox.url('nothing'), { retryPolicy });
     await done('workers/start');
   }, start);
 
@@ -243,8 +242,12 @@ describe('a sender with a retry schedule', () => {
     expect(inbox.in('gone')).toHaveLength(1);
   });
 
-  differs('fanout/fanout-with-exhaustion', 'a second schedule beside the first is refused', async () => {
-    expect(await ask('endpoints', { url: inbox.url('slow'), retryPolicy: { ...retryPolicy, maxAttempts: 1 }, allowHttp: true })).toMatchObject({ status: 422, code: 'NOT_SUPPORTED', body: { error: expect.stringContaining('retryPolicy') } });
+  passes('fanout/fanout-with-exhaustion', 'each endpoint has a schedule of its own, and the end of one leaves the other alone', async () => {
+    await endpoint(['worn.x'], inbox.url('worn-slow', always(500)), { retryPolicy });
+    await endpoint(['worn.x'], inbox.url('worn-fast', always(500)), { retryPolicy: { ...retryPolicy, maxAttempts: 1 } });
+    const messageId = await send({ type: 'worn.x' });
+    expect([...(await attempts(messageId, 4))].sort()).toEqual(['dead-letter', 'dead-letter', 'failed', 'failed']);
+    expect([inbox.in('worn-slow').length, inbox.in('worn-fast').length]).toEqual([3, 1]);
   });
 });
 

@@ -19,8 +19,6 @@ const nobodys = 'default';
 /** A whole Countersign server on a folder of its own, from one reset to the next, asked through its HTTP API. One call at a time. */
 export class SenderUnderTest {
   #server: ShiftedServer | undefined;
-  /** What the present server is told of retries; undefined as long as no endpoint has said. */
-  #schedule: string | undefined;
   #working = false;
   readonly #keys = new Map<string, string>();
   readonly #tenants = new Map<string, string>();
@@ -29,7 +27,6 @@ export class SenderUnderTest {
   async reset(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    this.#schedule = undefined;
     this.#working = false;
     this.#keys.clear();
     this.#tenants.clear();
@@ -46,14 +43,8 @@ export class SenderUnderTest {
   async register(asked: Asked): Promise<string> {
     mustKnow(asked, 'endpoint', endpointFields);
     const { root } = await this.#started();
-    const schedule = scheduleOf(objectIn(asked, 'retryPolicy'));
-    if (this.#schedule !== undefined && this.#schedule !== schedule) throw new NotTaken('NOT_SUPPORTED', 'retryPolicy: the endpoints of a Countersign server have one retry schedule in common (docs/conformance.md)');
     const answer = await root.command('UpsertWebhookSubscription', this.#subscriptionOf(asked), { tenant: textIn(asked, 'tenantId') ?? nobodys });
     if (answer.status !== 200) throw new NotTaken('ENDPOINT_VALIDATION', `${slugOf(answer)}: ${String(answer.body['detail'])}`);
-    if (this.#schedule === undefined) {
-      this.#schedule = schedule;
-      if (this.#working && schedule !== '') await this.#work();
-    }
     return String(answer.body['resourceId']);
   }
 
@@ -71,10 +62,10 @@ export class SenderUnderTest {
 
   /** Until then the server only takes what is sent: the role that delivers comes with a restart. How much it does at once is its own decision. */
   async startWorkers(): Promise<void> {
-    await this.#started();
+    const server = await this.#started();
     if (this.#working) return;
     this.#working = true;
-    await this.#work();
+    await server.restart({});
   }
 
   async advanceClock(asked: Asked): Promise<void> {
@@ -98,11 +89,6 @@ export class SenderUnderTest {
     return this.#server;
   }
 
-  /** With every role. The retry schedule is a setting of the server, which it reads when it starts. */
-  async #work(): Promise<void> {
-    await this.#server?.restart({ KF_RETRY_SCHEDULE: this.#schedule ?? '' });
-  }
-
   #subscriptionOf(asked: Asked): object {
     return {
       targetUrl: requiredText(asked, 'url'),
@@ -111,6 +97,7 @@ export class SenderUnderTest {
       deliveryMode: 'AT_LEAST_ONCE',
       status: 'ACTIVE',
       timeoutMs: timeoutMsOf(objectIn(asked, 'http')) ?? null,
+      retrySchedule: scheduleOf(objectIn(asked, 'retryPolicy')),
     };
   }
 

@@ -51,11 +51,11 @@ export function patternOf(types: unknown): string {
 }
 
 /**
- * The value of KF_RETRY_SCHEDULE that a retry policy means: the first attempt at once, then the pauses of its schedule, of which
- * the last one goes on, up to `maxAttempts`. The jitter is Countersign's own, whatever the policy says of it. Empty: no policy.
+ * The `retrySchedule` that a retry policy means: the first attempt at once, then the pauses of its schedule, of which the last
+ * one goes on, up to `maxAttempts`. The jitter is Countersign's own, whatever the policy says of it. Null: no policy.
  */
-export function scheduleOf(policy: Asked): string {
-  if (Object.keys(policy).length === 0) return '';
+export function scheduleOf(policy: Asked): string | null {
+  if (Object.keys(policy).length === 0) return null;
   mustKnow(policy, 'retryPolicy', ['schedule', 'maxAttempts', 'jitter']);
   const { schedule, maxAttempts } = policy;
   const pauses = (Array.isArray(schedule) ? schedule : []).map((pause) => (typeof pause === 'number' ? `${pause}ms` : String(pause)));
