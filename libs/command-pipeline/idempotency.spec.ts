@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type CommandAnswer, type EventToPublish, publishEvent } from '#command-pipeline';
+import { type CommandAnswer, commandDefinitions, type CommandPipeline, createCommandPipeline, type EventToPublish, publishEvent } from '#command-pipeline';
 import { type EventStore, OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { isRefusal, type Json, type JsonObject, type Refusal, sleep } from '#kernel';
 import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, lee, rootKey, sam, site, through, upsertOf } from '../../test/support/governed-world.ts';
@@ -87,6 +87,26 @@ describe('an idempotency key', () => {
     expect(outcome(await at.pipeline.execute(create('k', { status: 'PAUSED' })))).toBe('idempotency-key-reused');
     expect(outcome(await at.pipeline.execute(create('k')))).toBe('APPLIED');
     expect(await codes('WebhookSubscriptionCreated')).toBe(1);
+  });
+});
+
+describe('a key that is held by another process', () => {
+  const held = (): CommandPipeline => createCommandPipeline({ ...at.world, inFlight: { once: () => Promise.resolve('busy') } }, commandDefinitions);
+
+  it('is busy until there is a receipt; then it is answered at once, though its holder has died', async () => {
+    await at.pipeline.execute(create('create'));
+    const pause = commandOf('PauseWebhookSubscription', whs, { idempotencyKey: 'k' });
+    expect(outcome(await held().execute(pause))).toBe('idempotency-request-in-flight');
+    // Its claim is written, its effect is not.
+    const dying = at.another((inner) => ({ ...through(inner), append: (stream, ...rest) => (stream.startsWith('webhooksubscription-') ? Promise.reject(new Error('killed')) : inner.append(stream, ...rest)) }));
+    await expect(dying.execute(pause)).rejects.toThrow('killed');
+    expect(await codes('CommandClaimed')).toBe(2);
+    expect(outcome(await held().execute(pause))).toBe('idempotency-request-in-flight');
+    await at.pipeline.execute(pause);
+    expect(outcome(await held().execute(pause))).toBe('APPLIED replayed');
+    expect(await held().execute(create('create'))).toMatchObject({ replayed: true, secret: null });
+    expect(outcome(await held().execute(commandOf('PauseWebhookSubscription', { webhookSubscriptionId: 'whs_2' }, { idempotencyKey: 'k' })))).toBe('idempotency-key-reused');
+    expect(await codes('WebhookSubscriptionPaused')).toBe(1);
   });
 });
 

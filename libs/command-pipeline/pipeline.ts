@@ -34,7 +34,7 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
     const attempt = await begin(world, aggregates, definitionOf(request), request, commandId);
     if (isRefusal(attempt)) return attempt;
     const answer = await world.inFlight.once(commandId, attempt, () => turns.alone(attempt.stream, () => tryUntilDone(world, aggregates, attempt)));
-    return answer === 'busy' ? keyInFlight() : answer;
+    return answer === 'busy' ? await answerWhileBusy(world, aggregates, attempt) : answer;
   }
 
   return {
@@ -55,6 +55,14 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
       return await dryRun(world, aggregates, definitionOf(request), request, commandId);
     },
   };
+}
+
+/** Whoever has the key may have taken effect already, and have died, or lost Redis, before the key was let go: what stands in the log is answered. */
+async function answerWhileBusy(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal> {
+  if (attempt.claimed === undefined) return keyInFlight();
+  const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
+  const receipt = loaded.receipts.get(attempt.commandId);
+  return receipt === undefined ? keyInFlight() : await replay(world, aggregates, attempt, loaded, receipt);
 }
 
 async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal> {
