@@ -60,6 +60,15 @@ describe('kf status of one process', () => {
     expect(lines).toEqual(expect.arrayContaining(['Shared by        claims of roles in the log', 'Other processes  not known: processes that share a log hear of each other only through Redis']));
   });
 
+  it('says what is suspended and why, though it is ready and hears of no other', async () => {
+    const why = 'Redis at redis:6379: connect ECONNREFUSED';
+    const roles = [...held('api'), ...['sagas', 'dispatcher'].map((role) => ({ role, state: 'SUSPENDED', why }))];
+    const lines = await shown({ ...alone, coordination: { by: 'redis', unheard: why }, processes: [{ ...own, roles, sagas: [], partitions: [] }], unowned: null });
+    expect(lines[0]).toBe('READY: sagas and dispatcher suspended; read models 0 ms behind; 3 deliveries open');
+    expect(lines).toContainEqual(expect.stringMatching(/^kf-1 \(process 7\)  READY   api, sagas \(suspended\), dispatcher \(suspended\)  -/));
+    expect(lines.filter((line) => line === `kf-1 (process 7): ${why}`)).toHaveLength(1);
+  });
+
   it('passes the answer on as it is with --json, and prints READY or NOT_READY alone with --quiet', async () => {
     api.answers('GET /api/status', { body: alone }, { body: alone });
     expect(JSON.parse((await kf(['status', '--json'], { server: api.url })).out)).toEqual(alone);

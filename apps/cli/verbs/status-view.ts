@@ -6,7 +6,7 @@ import { factsOf, grid, type Look, paint, sheet, show, told } from '../table.ts'
 /** How the server is: in one line, then its facts, the processes where there are several, and the read models of the one that answers. */
 export const statusView = (projections: View): View => ({
   table: (body, look) => {
-    const shared = processesOf(body).length > 1;
+    const shared = processesOf(body).length > 1 || suspended(body).length > 0;
     const { projections: items } = body;
     return [headline(body, look), sheet(look, facts(body, look, shared)), shared ? processTable(body, look) : '', shared ? sagaTable(body, look) : '', projections.table({ items }, look)].filter((part) => part !== '').join('\n\n');
   },
@@ -19,7 +19,7 @@ const wordsOf = (of: unknown, member: string): readonly string[] => listOf(of, m
 
 /** What somebody must know who reads one line only. */
 function headline(body: JsonRecord, look: Look): string {
-  const parts = [...wordsOf(body, 'because').map((reason) => told(look, reason)), ...processCount(body), ...undone(body), readModelLag(body), ...open(body)];
+  const parts = [...wordsOf(body, 'because').map((reason) => told(look, reason)), ...processCount(body), ...suspended(body), ...undone(body), readModelLag(body), ...open(body)];
   return `${paint(look, 'bold', show(look, body['status']))}: ${parts.join('; ')}`;
 }
 
@@ -27,6 +27,13 @@ function processCount(body: JsonRecord): readonly string[] {
   const processes = processesOf(body);
   const unready = processes.filter((process) => process['status'] !== 'READY').length;
   return processes.length > 1 ? [`${processes.length} processes${unready === 0 ? '' : `, ${unready} of them not ready`}`] : [];
+}
+
+/** Roles whose work stands still wherever it was, though every process may be ready. */
+function suspended(body: JsonRecord): readonly string[] {
+  const roles = processesOf(body).flatMap((process) => listOf(process, 'roles').filter(isRecord));
+  const names = [...new Set(roles.flatMap((role) => (role['state'] === 'SUSPENDED' ? (textOf(role, 'role') ?? []) : [])))];
+  return names.length === 0 ? [] : [`${names.join(' and ')} suspended`];
 }
 
 function undone(body: JsonRecord): readonly string[] {
@@ -83,7 +90,7 @@ function processTable(body: JsonRecord, look: Look): string {
 function reasonsOf(process: JsonRecord): readonly string[] {
   const because = wordsOf(process, 'because');
   const whys = listOf(process, 'roles').flatMap((role) => textOf(role, 'why') ?? []);
-  return [...because, ...whys.filter((why) => !because.some((reason) => reason.includes(why)))];
+  return [...because, ...new Set(whys.filter((why) => !because.some((reason) => reason.includes(why))))];
 }
 
 const roleText = (role: JsonRecord, look: Look): string => {
