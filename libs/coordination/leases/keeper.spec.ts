@@ -100,6 +100,19 @@ describe('a keeper of leases', () => {
     expect(alone.leases().length).toBe(64);
   });
 
+  it('takes what another gives away within about a second', async () => {
+    world.start('a');
+    await world.pass(20_000);
+    world.start('b');
+    let nobodysMs = 0;
+    for (let passedMs = 0; passedMs < 10_000; passedMs += 100) {
+      await world.pass(100);
+      if (world.held('a') + world.held('b') < 64) nobodysMs += 100;
+    }
+    expect(world.counts()).toEqual([32, 32]);
+    expect(nobodysMs).toBeLessThanOrEqual(1_100);
+  });
+
   it('divides fairly among those there are, with as many as must moving when one joins or leaves', async () => {
     world.start('a');
     await world.pass(20_000);

@@ -109,13 +109,16 @@ class Keeper {
     while (this.#isNeeded()) {
       const answered = await this.#renew();
       this.#giveUpExcess();
-      if (this.#isNeeded()) await this.#pause(answered && this.#isFit() ? this.#times.renewEveryMs : this.#times.retryAfterMs);
+      if (this.#isNeeded()) await this.#pause(answered && this.#isSettled() ? this.#times.renewEveryMs : this.#times.retryAfterMs);
     }
     this.#cancelExpiry();
     await this.#step({ keep: [], giveBack: this.#inPhase('drained').map(leaseOf), take: [], upTo: 0, leaves: true });
   }
 
   #isNeeded = (): boolean => !this.#stopping || this.#kept.size > this.#inPhase('drained').length;
+
+  /** What others give away meanwhile is taken soon. */
+  #isSettled = (): boolean => this.#isFit() && this.#kept.size >= this.#share();
 
   #isTrusted = ({ trustedUntilMs }: Kept): boolean => this.#parts.clock.monotonicMs() < trustedUntilMs;
 
