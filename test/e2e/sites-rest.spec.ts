@@ -91,6 +91,23 @@ describe('a subscription made over REST', () => {
     expect(subscriptionOf(again.body).id).toBe(subscriptionOf(first.body).id);
   });
 
+  it('waits for an answer as long as it says, tries again as often as it says, and keeps its labels', async () => {
+    const closing = Promise.withResolvers<object>();
+    const options = { timeoutMs: 1_000, retrySchedule: ['0s', '100ms'], labels: { team: 'orders' } };
+    const made = await must('POST', '/api/webhooks', { body: { url: inbox.url('silent', () => closing.promise), events: ['silent.**'], ...options } });
+    const { id, ...shown } = subscriptionOf(made);
+    expect(shown).toMatchObject(options);
+    const { eventId } = await root.publishOne({ type: 'silent.now', data: 1 }, siteId);
+    const dead = await eventually('the end of its attempts', async () => ((await must('GET', `/api/deliveries?status=DEAD_LETTERED&eventId=${eventId}`))['items'] as Body[])[0]);
+    closing.resolve({});
+    const { transcripts } = await must('GET', `/api/webhooks/${id}/deliveries/${String(dead['id'])}`);
+    expect(transcripts).toMatchObject([1, 2].map((attempt) => ({ attempt, error: 'timeout' })));
+    for (const { durationMs } of transcripts as { durationMs: number }[]) expect([durationMs >= 990, durationMs < 5_000]).toEqual([true, true]);
+
+    const back = await must('PATCH', `/api/webhooks/${id}`, { body: { timeoutMs: null, retrySchedule: null } });
+    expect(subscriptionOf(back)).toMatchObject({ timeoutMs: 15_000, retrySchedule: null, labels: { team: 'orders' } });
+  });
+
   it('gets the events of its patterns, signed with the secret that was shown, and its health says so', async () => {
     const { id, secret } = await created('signed');
     const { position } = await root.publishOne({ type: 'signed.now', data: { n: 1 } }, siteId);
