@@ -1,5 +1,6 @@
 import { OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { type Clock, sleep } from '#kernel';
+import { ReadModelsUnavailable } from '#read-models';
 
 /** Something that is expected to work later; it is tried again. */
 export class TryAgain extends Error {
@@ -11,13 +12,15 @@ export class Stopping extends Error {
   override readonly name = 'Stopping';
 }
 
-export const isTrouble = (error: unknown): error is Error => error instanceof StoreUnavailable || error instanceof OutcomeUnknown || error instanceof TryAgain;
+const passing = [StoreUnavailable, OutcomeUnknown, ReadModelsUnavailable, TryAgain];
+
+export const isTrouble = (error: unknown): error is Error => passing.some((kind) => error instanceof kind);
 
 const firstPauseMs = 50;
 const longestPauseMs = 5_000;
 const tellAgainMs = 30_000;
 
-/** Keeps at something while the store is in trouble, with growing pauses. */
+/** Keeps at something while the store or the read models are in trouble, with growing pauses. */
 export class Endurance {
   readonly #clock: Clock;
   readonly #signal: AbortSignal;

@@ -4,7 +4,7 @@ import { type EventStore, StoreUnavailable } from '#event-store';
 import { comparePositions, deliveryId, type Position, type RecordedEvent, type Site, siteKey, streamOf } from '#kernel';
 import { createMemoryEventStore } from '#event-store/memory';
 import { subscriptionProjection, subscriptionVersionTable } from '#subscriptions';
-import type { SubscriptionVersion } from '#read-models';
+import { ReadModelsUnavailable, type SubscriptionVersion } from '#read-models';
 import { killedAt, redelivering, TestLog, type Written } from '../../test/support/log.ts';
 import { MapRows } from '../../test/support/map-rows.ts';
 import { seededIds } from '../../test/support/seeded-ids.ts';
@@ -21,6 +21,8 @@ class Versions implements SubscriptionVersions {
   readonly #waiting = new Set<() => void>();
   #position: Position = '0';
   queries = 0;
+  /** So many of the next queries find the read models failing. */
+  failing = 0;
 
   constructor(
     readonly log: TestLog,
@@ -48,6 +50,10 @@ class Versions implements SubscriptionVersions {
 
   overlapping(site: Site, after: Position, through: Position): Promise<readonly SubscriptionVersion[]> {
     this.queries += 1;
+    if (this.failing > 0) {
+      this.failing -= 1;
+      return Promise.reject(new ReadModelsUnavailable('the thread of the read models died'));
+    }
     const rows = this.#rows.all(subscriptionVersionTable).filter(({ tenant, environment }) => siteKey({ tenant, environment }) === siteKey(site));
     const overlapping = rows.filter(({ fromPosition, toPosition }) => comparePositions(fromPosition, through) < 0 && (toPosition === null || comparePositions(toPosition, after) > 0));
     return Promise.resolve(overlapping.map(({ tenant, environment, ...version }) => ({ ...version, site: { tenant, environment } }) as SubscriptionVersion));
@@ -102,6 +108,18 @@ const resumed: Written = { type: 'WebhookSubscriptionResumed', data: {} };
 const deleted: Written = { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } };
 
 describe('fan-out', () => {
+  it('goes on by itself after the read models could not answer', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('version.*'));
+    world.versions.failing = 3;
+    const fanOut = await world.started();
+    await world.log.publish(acme, 'e1', 'version.published');
+    await world.clock.advance(10_000);
+    expect([world.scheduled, fanOut.status()]).toMatchObject([['e1→whs_1'], { state: 'RUNNING', why: null }]);
+    expect(new Set(world.alarms.map(({ alarm, detail }) => `${alarm}: ${detail}`))).toEqual(new Set(['store-trouble: the thread of the read models died']));
+    await fanOut.stop();
+  });
+
   it('schedules one delivery per event and matching subscription, as the design names it', async () => {
     const world = new World();
     const subscription = await world.subscription('whs_1', created('version.*'));

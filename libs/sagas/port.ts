@@ -18,7 +18,7 @@ export type AlarmName =
   | 'instance-parked'
   /** Another process has written the checkpoint: this one has stopped. */
   | 'second-owner'
-  /** The store or something on it does not answer; it is tried again. */
+  /** The store, or the read models, do not answer; it is tried again. */
   | 'store-trouble'
   /** It has stopped in a way that must not happen. */
   | 'stopped';

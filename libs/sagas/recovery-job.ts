@@ -3,10 +3,10 @@ import { scheduleDelivery } from '#deliveries';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
 import { comparePositions, type Gate, isRefusal, placeOf, type Position, type Site, sleep, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
-import { type LogRange, ReadModelsUnavailable, type Selection } from '#read-models';
+import type { LogRange, Selection } from '#read-models';
 import { type Recovery, type RecoveryCounts, type RecoveryCursor, type RecoveryEvent, replays, selectsBeforeMs } from '#recoveries';
 import type { LiveSubscription } from '#subscriptions';
-import { type Endurance, Stopping, TryAgain } from './endure.ts';
+import { type Endurance, Stopping } from './endure.ts';
 import { inFlight } from './in-flight.ts';
 import { envelope, send } from './outputs.ts';
 import type { RecoveriesParts } from './port.ts';
@@ -262,7 +262,7 @@ export class RecoveryJob {
         return await question();
       } catch (error) {
         this.#mustGoOn();
-        throw error instanceof ReadModelsUnavailable ? new TryAgain(error.message, { cause: error }) : error;
+        throw error;
       }
     });
   }
