@@ -1,4 +1,4 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parseLabel, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site } from '#kernel';
 import { parseSigningSecret } from '#webhook-sender/signing';
 import { JsonText } from './json.ts';
 
@@ -118,11 +118,7 @@ export const timeoutMs = wholeNumber(1_000, 30_000);
 export const retrySchedule = matching('pauses before the attempts such as 0s,5s,5m: 1 to 30, the first 0s, at most 7d between two; units ms, s, m, h and d', (given) => !('malformed' in parseRetrySchedule(given)));
 export const label: Form<readonly [name: string, value: string]> = {
   expected: 'NAME=VALUE with a name of 1 to 63 of a-z, 0-9, _, . and -, starting with a letter or digit, and a value of 1 to 255 visible ASCII characters',
-  read: (given) => {
-    const [name = '', ...rest] = given.split('=');
-    const value = rest.join('=');
-    return isLabelName(name) && isLabelValue(value) ? [name, value] : undefined;
-  },
+  read: parseLabel,
 };
 export const deliveryMode = oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT');
 

@@ -110,8 +110,8 @@ describe('kf webhook create', () => {
 describe('kf webhook list', () => {
   it('asks for a page, and shows a line for each', async () => {
     api.answers('GET /api/webhooks', { body: { items: [subscription, { ...subscription, id: 'whs_0', status: 'ACTIVE', pausedReason: null }], nextCursor: 'next' } });
-    const { out, err } = await kf(words('webhook list --site acme --include-deleted --limit 2 --cursor c'), { server: api.url, tty: table });
-    expect(only().url).toBe('/api/webhooks?siteId=acme&includeDeleted=true&limit=2&cursor=c');
+    const { out, err } = await kf(words('webhook list --site acme --include-deleted --label team=a=b --limit 2 --cursor c'), { server: api.url, tty: table });
+    expect(only().url).toBe('/api/webhooks?siteId=acme&includeDeleted=true&label=team%3Da%3Db&limit=2&cursor=c');
     expect(out).toMatch(/^ID +STATUS +EVENTS +URL/);
     expect(out).toMatch(/^whs_1 +PAUSED \(gone\) +version\.\*, claim\.\*\* +https:\/\/example\.com\/hook +AT_LEAST_ONCE +2 +-$/m);
     expect(err).toContain('There are more: --cursor next');

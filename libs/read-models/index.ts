@@ -8,6 +8,6 @@ export { type CommandItem } from './queries/receipts.ts';
 export { type DeliverySelection, type LogRange, recoveryView, type RecoveryView, type Selected, type Selection } from './queries/recoveries.ts';
 export { type RefusalItem, type RefusalList } from './queries/refusals.ts';
 export { type Page } from './queries/statement.ts';
-export { type SubscriptionHealth, subscriptionView, type SubscriptionView, untriedHealth } from './queries/subscriptions.ts';
+export { type SubscriptionHealth, type SubscriptionList, subscriptionView, type SubscriptionView, untriedHealth } from './queries/subscriptions.ts';
 export { type Replay, type ReplayProgress, type ReplayResult } from './replay.ts';
 export { openReadModels, type ReadModels, type ReadModelsOptions } from './read-models.ts';

@@ -96,6 +96,21 @@ describe('the list of subscriptions', () => {
     expect(await models.listApprovals({ site, limit: 1, cursor: ofDeliveries })).toMatchObject(refused);
   });
 
+  it('has those with a label, and no others', async () => {
+    const settings = { eventPattern: '**', targetUrl: 'https://example.org/hook', deliveryMode: 'AT_LEAST_ONCE', description: null };
+    const labels = [{ team: 'orders', 'tier.of-2': '1' }, { team: 'claims' }, { tier: 'orders' }, { team: 'orders' }, undefined, { team: '0' }];
+    for (const [n, own] of labels.entries()) {
+      await of().log.create(site, `whs_${n}`);
+      await of().log.subscription(site, `whs_${n}`, 'Updated', { ...settings, ...(own === undefined ? {} : { labels: own }) });
+    }
+    const models = await of().caughtUp(await of().started());
+    const withLabel = async (...label: [string, string]) => (await pages((cursor) => models.listSubscriptions({ site, includeDeleted: false, label, limit: 1, cursor }))).map(({ id }) => id).sort();
+    expect(await withLabel('team', 'orders')).toEqual(['whs_0', 'whs_3']);
+    expect(await withLabel('tier.of-2', '1')).toEqual(['whs_0']);
+    expect(await withLabel('team', '0')).toEqual(['whs_5']);
+    expect(await withLabel('tier', '1')).toEqual([]);
+  });
+
   it('carries every field of the contract, with the health that is derived', async () => {
     const { pending } = await deliveries();
     await of().log.subscription(site, 'whs_1', 'SecretRotated', { secret: { versionId: 'v2', kind: 'managed', fingerprint: 'g' }, previous: { versionId: 'v-whs_1', graceUntil: '2026-01-02T00:00:00.000Z' }, retired: [] });

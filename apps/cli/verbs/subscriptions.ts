@@ -56,9 +56,9 @@ const list = siteVerb({
   name: 'list',
   summary: 'List the subscriptions of a site, the newest first',
   examples: ['kf webhook list --site tnt_demo', 'kf webhook list --include-deleted --output jsonl'],
-  flags: { includeDeleted: toggle('--include-deleted', 'also those that were deleted and can still be restored'), ...pageFlags },
-  run: async (session, { includeDeleted, ...page }) =>
-    printPage(session, await session.askSite({ method: 'GET', path: '/api/webhooks', query: { includeDeleted: includeDeleted ? 'true' : undefined, ...pageQuery(page) } }), subscriptionList),
+  flags: { includeDeleted: toggle('--include-deleted', 'also those that were deleted and can still be restored'), label: optional('--label <NAME=VALUE>', label, 'only those with this label'), ...pageFlags },
+  run: async (session, { includeDeleted, label: of, ...page }) =>
+    printPage(session, await session.askSite({ method: 'GET', path: '/api/webhooks', query: { includeDeleted: includeDeleted ? 'true' : undefined, label: of?.join('='), ...pageQuery(page) } }), subscriptionList),
 });
 
 const get = siteVerb({

@@ -20,6 +20,7 @@ const parameters = {
   waitFor: { description: 'Wait (up to 2 s) until the read model has seen this position.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },
   approvalId: { description: 'The approval to use; found by itself when left out. May stand in the body instead.', schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' } },
   includeDeleted: { description: '`true`: also those that were deleted and can still be restored.', schema: { type: 'string', enum: ['true', 'false'] } },
+  label: { description: 'Only those with this label: its name, `=`, its value.', schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9_.-]{0,62}=[!-~]{1,255}$' }, example: 'team=orders' },
   dryRun: { description: '`true`: answer what would happen, and write nothing.', schema: { type: 'string', enum: ['true', 'false'] } },
   events: { description: 'Which events: comma-separated globs, `*` for one segment, `**` for any number.', schema: { type: 'string' }, example: 'version.*,claim.**' },
   from: { description: 'After which position; `0` is the start of the log.', schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,19})$' } },

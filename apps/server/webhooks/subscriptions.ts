@@ -2,7 +2,7 @@ import { Inject } from '@nestjs/common';
 import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { SubscriptionDto } from '#contracts';
 import type { Clock, Refusal, Site } from '#kernel';
-import { type Page, type SubscriptionHealth, subscriptionView } from '#read-models';
+import { type Page, type SubscriptionHealth, type SubscriptionList, subscriptionView } from '#read-models';
 import type { PageRequest } from '../http/lists.ts';
 import { CLOCK, CurrentState, READS, type Reads } from '../parts.ts';
 
@@ -10,7 +10,7 @@ import { CLOCK, CurrentState, READS, type Reads } from '../parts.ts';
 export class ListSubscriptions extends Query<Page<SubscriptionDto> | Refusal> {
   constructor(
     readonly site: Site,
-    readonly includeDeleted: boolean,
+    readonly which: Pick<SubscriptionList, 'includeDeleted' | 'label'>,
     readonly page: PageRequest,
   ) {
     super();
@@ -21,8 +21,8 @@ export class ListSubscriptions extends Query<Page<SubscriptionDto> | Refusal> {
 export class ListSubscriptionsHandler implements IQueryHandler<ListSubscriptions> {
   constructor(@Inject(READS) private readonly reads: Reads) {}
 
-  execute({ site, includeDeleted, page }: ListSubscriptions): Promise<Page<SubscriptionDto> | Refusal> {
-    return this.reads.listSubscriptions({ site, includeDeleted, ...page });
+  execute({ site, which, page }: ListSubscriptions): Promise<Page<SubscriptionDto> | Refusal> {
+    return this.reads.listSubscriptions({ site, ...which, ...page });
   }
 }
 

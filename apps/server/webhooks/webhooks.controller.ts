@@ -16,7 +16,7 @@ import {
   SubscriptionDto,
   UpdateWebhookPayload,
 } from '#contracts';
-import { formatSite, type Site } from '#kernel';
+import { formatSite, parseLabel, type Site } from '#kernel';
 import { type Page, type SubscriptionHealth, untriedHealth } from '#read-models';
 import { noSuchThing } from '../access/authorize.ts';
 import { ForSite, SiteOfRequest } from '../access/routes.ts';
@@ -27,11 +27,18 @@ import { Describe } from '../http/describe.ts';
 import { etag } from '../http/etag.ts';
 import { answerPage, PageOfRequest, type PageRequest, WaitForPosition } from '../http/lists.ts';
 import { Takes } from '../http/parameters.ts';
+import { invalid } from '../http/problem.ts';
 import { GetSubscription, GetSubscriptionHealth, ListSubscriptions } from './subscriptions.ts';
 
 const describedChange = { ...restChange, answerHeaders: ['ETag', ...restChange.answerHeaders] } as const;
 const changeProblems = [...restChange.problems, ...gateProblems, 'subscription-deleted'] as const;
 const onceOnly = 'The secret stands in `secret`, in this one answer and never again: a retry with the same `Idempotency-Key` answers null.';
+
+function labelOf(given: string | undefined): readonly [name: string, value: string] | undefined {
+  const label = given === undefined ? undefined : parseLabel(given);
+  if (given !== undefined && label === undefined) throw invalid('label', 'must be a label as name=value, such as team=orders');
+  return label;
+}
 
 /** The settings of a body as the command names them. */
 const payloadOf = ({ url, events, retrySchedule, ...rest }: Omit<UpdateWebhookPayload, 'approvalId'>): Asked['payload'] => ({ targetUrl: url, eventPattern: inOneText(events), retrySchedule: inOneText(retrySchedule), ...rest });
@@ -71,11 +78,11 @@ export class WebhooksController {
 
   @Get()
   @ForSite('read')
-  @Takes('siteId', 'includeDeleted', 'limit', 'cursor', 'waitFor')
+  @Takes('siteId', 'includeDeleted', 'label', 'limit', 'cursor', 'waitFor')
   @UseInterceptors(WaitForPosition)
   @Describe({ tag: 'Webhooks', operationId: 'listWebhooks', summary: 'The webhook subscriptions of a site, newest first', description: 'Deleted ones are left out unless `includeDeleted=true`. A read model: it follows changes a moment later; `waitFor` waits for one.', answer: { schema: pageSchema(SubscriptionDto) } })
-  async list(@SiteOfRequest() site: Site, @QueryParameter('includeDeleted') includeDeleted: string | undefined, @PageOfRequest() page: PageRequest): Promise<Page<SubscriptionDto>> {
-    return answerPage(await this.queryBus.execute(new ListSubscriptions(site, includeDeleted === 'true', page)), (subscription) => subscription);
+  async list(@SiteOfRequest() site: Site, @QueryParameter('includeDeleted') includeDeleted: string | undefined, @QueryParameter('label') label: string | undefined, @PageOfRequest() page: PageRequest): Promise<Page<SubscriptionDto>> {
+    return answerPage(await this.queryBus.execute(new ListSubscriptions(site, { includeDeleted: includeDeleted === 'true', label: labelOf(label) }, page)), (subscription) => subscription);
   }
 
   @Get(':subscriptionId')

@@ -193,8 +193,10 @@ describe('POST /api/webhooks', () => {
 describe('GET /api/webhooks', () => {
   it('leaves deleted ones out unless it is asked for them', async () => {
     expect((await ask('GET', '/api/webhooks')).body).toEqual({ items: [], nextCursor: null });
-    await ask('GET', '/api/webhooks?includeDeleted=true&limit=3&cursor=abc');
-    expect(listed).toEqual([{ site, includeDeleted: false, limit: 50 }, { site, includeDeleted: true, limit: 3, cursor: 'abc' }]);
+    await ask('GET', '/api/webhooks?includeDeleted=true&label=tier%3Da%3Db&limit=3&cursor=abc');
+    expect(listed).toEqual([{ site, includeDeleted: false, limit: 50 }, { site, includeDeleted: true, label: ['tier', 'a=b'], limit: 3, cursor: 'abc' }]);
+    for (const label of ['', 'team', 'team=', 'Team=a', 'team=a%20b']) expect(paths(await ask('GET', `/api/webhooks?label=${label}`))).toEqual(['label']);
+    expect(listed).toHaveLength(2);
     expect(paths(await ask('GET', '/api/webhooks?includeDeleted=yes'))).toEqual(['includeDeleted']);
   });
 

@@ -112,17 +112,22 @@ function missed(database: Database.Database, { tenant, environment }: Site, id: 
 export interface SubscriptionList extends Paging {
   readonly site: Site;
   readonly includeDeleted: boolean;
+  /** Only those with this label. */
+  readonly label?: readonly [name: string, value: string] | undefined;
   readonly nowMs: number;
 }
 
-export function listSubscriptions(database: Database.Database, { site, includeDeleted, nowMs, limit, cursor }: SubscriptionList): Page<SubscriptionView> | Refusal {
+/** The value, where in a folded state it stands, and the value again. A label's name has no character that a path gives a meaning inside quotes. */
+const labelled = (label: SubscriptionList['label']): readonly (string | null)[] => (label === undefined ? [null, '$', null] : [label[1], `$.labels."${label[0]}"`, label[1]]);
+
+export function listSubscriptions(database: Database.Database, { site, includeDeleted, label, nowMs, limit, cursor }: SubscriptionList): Page<SubscriptionView> | Refusal {
   const after = fromCursor('subscriptions', cursor, [Number.MAX_SAFE_INTEGER, ''] as [number, string]);
   if (!isKey(after)) return after;
   const rows = sql<SubscriptionRow>(
     database,
     `SELECT ${columns} FROM subscriptions WHERE tenant = ? AND environment = ? AND status IN ('ACTIVE', 'PAUSED', ?)
-     AND (createdAtMs, id) < (?, ?) ORDER BY createdAtMs DESC, id DESC LIMIT ?`,
-  ).all(site.tenant, site.environment, includeDeleted ? 'DELETED' : '', ...after, limit + 1);
+     AND (createdAtMs, id) < (?, ?) AND (? IS NULL OR json_extract(state, ?) = ?) ORDER BY createdAtMs DESC, id DESC LIMIT ?`,
+  ).all(site.tenant, site.environment, includeDeleted ? 'DELETED' : '', ...after, ...labelled(label), limit + 1);
   return pageOf('subscriptions', rows, limit, (row) => view(database, row, nowMs), (row) => [row.createdAtMs ?? 0, row.id]);
 }
 
