@@ -75,8 +75,27 @@ export interface Installation {
   stop(): Promise<void>;
 }
 
-/** Opens the log, the keys and the read models of the data folder and puts everything together on them. */
+/** A store that comes up together with this process gets so long. */
+const storeWithinMs = 30_000;
+
+/**
+ * Opens the log, the keys and the read models of the data folder and puts everything together on them. A store that several processes may
+ * share is a process too, and may be busy: what it does not answer is asked again, for 30 s.
+ */
 export async function compose(outside: Outside): Promise<Installation> {
+  const { config, clock, log } = outside;
+  if (config.eventStore === 'sqlite') return await composeAll(outside);
+  const late = new AbortController();
+  const cancel = clock.after(storeWithinMs, () => late.abort(new StoreUnavailable(`the event store of KF_EVENT_STORE has not answered for ${storeWithinMs / 1_000} s`)));
+  try {
+    return await patiently(() => composeAll(outside), { clock, signal: late.signal, onTrouble: (error) => log.warn({ err: error }, 'the event store') });
+  } finally {
+    cancel();
+  }
+}
+
+/** All of it, or nothing is left open. */
+async function composeAll(outside: Outside): Promise<Installation> {
   const opened: Closing[] = [];
   try {
     return await composeOn(outside, opened);
@@ -160,9 +179,6 @@ function deskOf({ processes }: RedisCoordination, { current, projections, facts 
   return createProcessDesk({ board: processes, clock, id: facts.sharing.own.id, report: async () => ownReport(facts, await readiness.look(), projections) });
 }
 
-/** A store that comes up together with this process gets so long. */
-const storeWithinMs = 30_000;
-
 /** The log of the data folder, which this process has for itself, or one that several processes may share. */
 async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: (events: number) => void): Promise<{ readonly store: EventStore; readonly backups: Backups }> {
   const { dataDir } = config;
@@ -172,13 +188,7 @@ async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: 
   }
   const connectionString = config.eventStore;
   const onTrouble = (error: Error): void => log.warn({ err: error }, 'the event store');
-  const late = new AbortController();
-  const cancel = clock.after(storeWithinMs, () => late.abort(new StoreUnavailable(`the event store of KF_EVENT_STORE has not answered for ${storeWithinMs / 1_000} s`)));
-  try {
-    return { store: await patiently(() => openEventStoreDb({ connectionString, clock, onTrouble, onFatal }), { clock, signal: late.signal, onTrouble }), backups: noBackups };
-  } finally {
-    cancel();
-  }
+  return { store: await openEventStoreDb({ connectionString, clock, onTrouble, onFatal }), backups: noBackups };
 }
 
 /** What KF_MASTER_KEY_PREVIOUS is set for: when this says that everything is sealed under the new key, the old one can go. */

@@ -253,6 +253,23 @@ describe('a server whose store is away at its start', () => {
     }
   }, 60_000);
 
+  it('waits for it too when it gets busy just after it was opened', async () => {
+    const busy = await startEventStoreDb();
+    // What the first start writes.
+    busy.misbehave.refuse('busy', 'writes');
+    const node = new Node(busy);
+    try {
+      const started = node.start();
+      await eventually('the first refusal', () => (node.log.includes('Server Is Too Busy') ? true : undefined));
+      busy.misbehave.behave();
+      await started;
+      expect((await node.readiness()).status).toBe(200);
+    } finally {
+      await node.end();
+      await busy.stop();
+    }
+  }, 60_000);
+
   it('ends after 30 s, says why, and shows no password', async () => {
     const { code, err, all } = await withoutStore;
     expect(code).toBe(1);
