@@ -35,6 +35,7 @@ beforeEach(() => {
   clock = simulatedClock();
   log = new MemoryLog();
   leases = createLeaseTable(clock);
+  alarms = [];
 });
 afterEach(async () => {
   const stopped = Promise.all(stopping.splice(0).map((role) => role.stop()));
@@ -50,7 +51,8 @@ const running = (role: Role): Role => {
   role.start();
   return role;
 };
-const everyday = { log: createLog('fatal'), onFatal, role: 'sagas' };
+let alarms: string[];
+const everyday = { log: createLog('error', { write: (line: string) => void alarms.push((JSON.parse(line) as { readonly alarm: string }).alarm) }), onFatal, role: 'sagas' };
 
 const claimed = (seed: number, work: Work): Role =>
   running(claimedRole({ ...everyday, clock, store: createMemoryEventStore(log), ids: seededIds(seed), pieces: new Map([['one', work]]) }));
@@ -194,6 +196,20 @@ describe('a role that is divided', () => {
     await clock.advance(11_000);
     expect([one.notes()['a'], one.notes()['d']]).toEqual(['begun lost', 'begun released lost']);
     resolve();
+  });
+
+  it('raises an alarm when Redis can not be asked for two seconds, every half a minute; not when a connection takes a moment', async () => {
+    way = () => Promise.reject(new LeasesUnreachable('not connected yet'));
+    divided('one');
+    await clock.advance(1_500);
+    way = (step) => leases.step(step);
+    await clock.advance(20_000);
+    expect(alarms).toEqual([]);
+    way = () => Promise.reject(new LeasesUnreachable('gone'));
+    await clock.advance(6_000);
+    expect(alarms).toEqual(['leases-unreachable']);
+    await clock.advance(60_000);
+    expect(alarms).toEqual(['leases-unreachable', 'leases-unreachable', 'leases-unreachable']);
   });
 
   it('begins a piece anew that has met a second owner, after a while, where it is still held', async () => {

@@ -117,6 +117,8 @@ type End = (how: Ending) => Promise<void>;
 
 /** Work that another process has meddled with is begun anew after so long: that one has to find out too. */
 const againAfterMs = 5_000;
+/** A connection takes a moment, at the start and after a failover. */
+const alarmAfterMs = 2_000;
 const alarmEveryMs = 30_000;
 
 class LeasedRole implements Role {
@@ -141,7 +143,7 @@ class LeasedRole implements Role {
       onGained: ({ name }) => this.#begin(name),
       onLost: (name) => void this.#end(name, 'lost'),
       drained: (name) => this.#end(name, 'released'),
-      onTrouble: (error) => this.#troubled(error),
+      onTrouble: (error, forMs) => this.#troubled(error, forMs),
       isFit: () => unfit() === null,
     });
   }
@@ -200,10 +202,10 @@ class LeasedRole implements Role {
     this.#parts.clock.after(againAfterMs, () => this.#begin(name));
   }
 
-  #troubled({ message }: LeasesUnreachable): void {
+  #troubled({ message }: LeasesUnreachable, forMs: number): void {
     const { clock, log, role } = this.#parts;
     const atMs = clock.monotonicMs();
-    if (atMs - this.#alarmedMs < alarmEveryMs) return;
+    if (forMs < alarmAfterMs || atMs - this.#alarmedMs < alarmEveryMs) return;
     this.#alarmedMs = atMs;
     log.error({ alarm: 'leases-unreachable', role, detail: message }, 'alarm');
   }

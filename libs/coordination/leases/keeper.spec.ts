@@ -254,6 +254,22 @@ describe('a keeper of leases', () => {
     expect(world.running.get('b')?.members()).toEqual(['b']);
   });
 
+  it('leaves what it has given back to the others while the rest of its work still ends', async () => {
+    let end = (): void => undefined;
+    const first = world.start('a', { drained: (name) => (name === '0' ? new Promise<void>((resolve) => (end = resolve)) : Promise.resolve()) });
+    await world.pass(20_000);
+    world.start('b');
+    await world.pass(10_000);
+    const stopped = first.stop();
+    await world.pass(4_000);
+    expect([world.held('b'), first.leases().map(({ name }) => name), world.running.get('b')?.members()]).toEqual([63, ['0'], ['b']]);
+    end();
+    await stopped;
+    world.running.delete('a');
+    await world.pass(4_000);
+    expect(world.held('b')).toBe(64);
+  });
+
   it('ends at its stop also when nobody can be told, without waiting for its leases', async () => {
     const keeper = world.start('a');
     await world.pass(20_000);

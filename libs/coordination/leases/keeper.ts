@@ -26,8 +26,8 @@ export interface LeaseKeeperParts {
   readonly onLost: (name: string) => void;
   /** Resolves when nothing under way needs the lease any more; then it is given back. Nothing new may start: `held` says no. */
   readonly drained: (name: string) => Promise<void>;
-  /** The table can't be asked, at every try. */
-  readonly onTrouble: (error: LeasesUnreachable) => void;
+  /** The table can't be asked, at every try; `forMs`: for how long it could not. */
+  readonly onTrouble: (error: LeasesUnreachable, forMs: number) => void;
   /** Whether this process can do the work: asked every second or so. While it says no, the keeper is no member, and gives back what it has. */
   readonly isFit?: () => boolean;
   readonly times?: LeaseTimes;
@@ -78,6 +78,7 @@ class Keeper {
   readonly #kept = new Map<string, Kept>();
   members: readonly string[] = [];
   trouble: string | null = null;
+  #troubledSinceMs = 0;
   #fenceSeen = 0;
   #stopping = false;
   /** Something to tell the table has come up: the pause ends. */
@@ -138,7 +139,7 @@ class Keeper {
     const keep = [...this.#kept.values()].filter(({ phase }) => phase !== 'drained').map(leaseOf);
     const share = this.#share();
     const take = share > 0 ? this.#parts.names.filter((name) => !this.#kept.has(name)) : [];
-    const view = await this.#step({ keep, giveBack, take, upTo: share + this.#inPhase('draining').length, leaves: !this.#isFit() });
+    const view = await this.#step({ keep, giveBack, take, upTo: share + this.#inPhase('draining').length, leaves: this.#stopping || !this.#isFit() });
     if (view === undefined) return false;
     for (const { name } of giveBack) this.#kept.delete(name);
     this.#take(view, keep, sentMs + this.#times.trustMs);
@@ -164,8 +165,9 @@ class Keeper {
       return view;
     } catch (error) {
       if (!(error instanceof LeasesUnreachable)) throw error;
+      if (this.trouble === null) this.#troubledSinceMs = sentMs;
       this.trouble = error.message;
-      onTrouble(error);
+      onTrouble(error, clock.monotonicMs() - this.#troubledSinceMs);
       return undefined;
     } finally {
       cancel();
