@@ -25,6 +25,8 @@ const shared = {
 export default {
   // One worker for each core: most end-to-end tests wait for processes, and by default one core is left idle.
   maxWorkers: '100%',
+  // What a test waits for comes; how soon is the machine's affair.
+  testTimeout: 30_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/libs/**/*.spec.ts', '<rootDir>/apps/**/*.spec.ts'] },
     { ...shared, displayName: 'architecture', testMatch: ['<rootDir>/test/architecture/**/*.spec.ts'] },

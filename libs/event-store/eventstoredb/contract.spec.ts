@@ -4,9 +4,12 @@ import { eventStoreContract, type OpenedStore } from '../../../test/support/even
 import { startEventStoreDb } from '../../../test/support/eventstoredb/server.ts';
 import { testClock } from '../../../test/support/wall-clock.ts';
 
+/** The contract is about what comes, not when. */
+const patienceMs = 20_000;
+
 const open = (startPosition: bigint, recentEvents: number) => async (): Promise<OpenedStore> => {
   const server = await startEventStoreDb({ startPosition });
-  const connect = (): ReturnType<typeof openEventStoreDb> => openEventStoreDb({ connectionString: new Secret(server.url), clock: testClock(), recentEvents });
+  const connect = (): ReturnType<typeof openEventStoreDb> => openEventStoreDb({ connectionString: new Secret(server.url), clock: testClock(), recentEvents, timeoutMs: patienceMs });
   let store = await connect();
   return {
     store,

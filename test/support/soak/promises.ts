@@ -15,6 +15,8 @@ import type { SeenRequest } from './receiver.ts';
 const recordedWithinMs = 5_000;
 /** Clocks of the processes of one machine are one clock, read in whole milliseconds. */
 const roundingMs = 3;
+/** A sender looks at two clocks when it begins: what holds it up between them is missing from the end of the attempt. */
+const heldUpMs = 1_000;
 /** Other processes send nothing more so long after Pause was answered. */
 const pausedWithinMs = 1_000;
 /** What a busy machine takes from a look at the clock to the last byte at the receiver. */
@@ -152,7 +154,7 @@ export function matched(requests: readonly SentRequest[], attempts: readonly Log
   const endOf = ({ startedAtMs, durationMs }: LoggedAttempt): number => startedAtMs + durationMs;
   for (const request of requests.toSorted((one, other) => one.arrivedAtMs - other.arrivedAtMs)) {
     const fits = (attempt: LoggedAttempt): boolean =>
-      !taken.has(attempt) && attempt.startedAtMs <= request.arrivedAtMs + roundingMs && request.arrivedAtMs <= endOf(attempt) + roundingMs && (attempt.status === null || attempt.status === request.status);
+      !taken.has(attempt) && attempt.startedAtMs <= request.arrivedAtMs + roundingMs && request.arrivedAtMs <= endOf(attempt) + heldUpMs && (attempt.status === null || attempt.status === request.status);
     // What ends first must be given away first, or it has nothing in the end.
     const [first] = (byDelivery.get(request.deliveryId) ?? []).filter(fits).toSorted((one, other) => endOf(one) - endOf(other));
     if (first === undefined) unrecorded.push(request);
