@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { StoreUnavailable } from '#event-store';
+import { ReadModelsUnavailable } from '#read-models';
 import { createLog } from '#telemetry';
 import { type SimulatedClock, simulatedClock } from '../../test/support/simulated-clock.ts';
 import { DispatchWork } from './dispatch-work.ts';
@@ -11,6 +12,7 @@ let head: () => Promise<string>;
 /** What waits for a read model, by its name. */
 let waiting: Map<string, () => void>;
 let fatal: Error[];
+let failing: Error | undefined;
 let work: DispatchWork;
 const held: Tenure = { held: () => true, again: () => undefined };
 const note = (what: string) => (partitions: readonly number[]) => {
@@ -23,9 +25,10 @@ beforeEach(() => {
   done = [];
   waiting = new Map();
   fatal = [];
+  failing = undefined;
   head = () => Promise.resolve('7');
   work = new DispatchWork({
-    dispatcher: { take: note('take'), release: note('release'), lose: note('lose'), stop: () => note('stop')([]), onCommitted: () => undefined },
+    dispatcher: { take: (partitions) => (failing === undefined ? note('take')(partitions) : Promise.reject(failing)), release: note('release'), lose: note('lose'), stop: () => note('stop')([]), onCommitted: () => undefined },
     store: { head: () => head() },
     readModels: {
       reached: (name, position) => new Promise((resolve) => void waiting.set(`${name} at ${position}`, resolve)),
@@ -72,6 +75,22 @@ describe('the work of dispatching', () => {
     await clock.advance(60_000);
     await caughtUp();
     expect([done, fatal]).toEqual([['take 1'], []]);
+  });
+
+  it('waits for read models that can’t say what is due, and ends the process at an error that nobody knows', async () => {
+    failing = new ReadModelsUnavailable('no disk');
+    const [end] = begin(1, 2);
+    await caughtUp();
+    await clock.advance(5_000);
+    expect([work.taken(), fatal]).toEqual([[], []]);
+    await end?.('released');
+    failing = undefined;
+    await clock.advance(1_000);
+    expect([work.taken(), done.at(-1)]).toEqual([[2], 'take 2']);
+    failing = new TypeError('a fault');
+    begin(3);
+    await caughtUp();
+    expect(fatal).toEqual([failing]);
   });
 
   it('does not begin what has ended while it waited', async () => {

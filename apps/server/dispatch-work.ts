@@ -1,7 +1,7 @@
 import { type Dispatcher, partitions } from '#dispatching';
 import { type EventStore, patiently } from '#event-store';
-import type { Clock } from '#kernel';
-import type { ReadModels } from '#read-models';
+import { type Clock, sleep } from '#kernel';
+import { type ReadModels, ReadModelsUnavailable } from '#read-models';
 import type { Log } from '#telemetry';
 import { feeding } from './fitness.ts';
 import type { Pieces, Tenure, Work } from './roles.ts';
@@ -17,6 +17,7 @@ export interface DispatchWorkParts {
 
 /** A request that is under way may end, and its outcome be recorded, for so long after the server was asked to stop. */
 const graceMs = 15_000;
+const takeAgainMs = 1_000;
 
 /** Which partitions this process sends for. A partition is taken when the read models know everything that its last owner has recorded. */
 export class DispatchWork {
@@ -90,8 +91,18 @@ export class DispatchWork {
     const head = await patiently(() => store.head(), { clock, signal, onTrouble });
     await Promise.all(feeding.map((name) => readModels.reached(name, head, signal)));
     const still = (): number[] => gathered.flatMap(([partition, tenure]) => (this.#tenures.get(partition) === tenure ? [partition] : []));
-    await dispatcher.take(still());
+    while (!(await this.#known(dispatcher.take(still())))) await sleep(clock, takeAgainMs, signal);
     if (signal.aborted) return;
     for (const partition of still()) this.#taken.add(partition);
+  }
+  /** False when the read models could not say what is due: they say so themselves, and are asked again. */
+  async #known(taking: Promise<void>): Promise<boolean> {
+    try {
+      await taking;
+      return true;
+    } catch (error) {
+      if (error instanceof ReadModelsUnavailable) return false;
+      throw error;
+    }
   }
 }

@@ -23,6 +23,8 @@ export function openLink(target: RedisTarget): RedisLink {
   const client = new Redis(optionsOf(target));
   const place = placeText(target);
   let last = 'not connected yet';
+  const tried = Promise.withResolvers<void>();
+  for (const event of ['ready', 'error', 'close', 'end']) client.once(event, () => tried.resolve());
   const told = (error: unknown): string => `${place}: ${censored(target, reasonOf(error))}`;
   client.on('error', (error) => {
     last = told(error);
@@ -32,6 +34,8 @@ export function openLink(target: RedisTarget): RedisLink {
   });
   return {
     async ask(command) {
+      // Right after the start nothing is known; that is no trouble yet.
+      await tried.promise;
       if (client.status !== 'ready') throw new LeasesUnreachable(last);
       try {
         return await command(client);

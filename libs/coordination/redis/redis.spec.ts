@@ -201,6 +201,12 @@ describeWithRedis('a Redis that fails', () => {
     coordination.close();
   }, 30_000);
 
+  it('answers who asks before it is connected, with the reason where it can’t be', async () => {
+    const coordination = open(url());
+    expect(await coordination.leases.step(stepOf('a', { leaves: true }))).toMatchObject({ held: [] });
+    await expect(open('redis://127.0.0.1:1').leases.step(stepOf('a'))).rejects.toThrow('Redis at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1');
+  });
+
   it('connects again by itself, and says in between why it can not be asked', async () => {
     const coordination = await connected(url());
     await redis.kill();
