@@ -17,6 +17,7 @@ export const oneEngine = {
   'openapi-client': 'whether openapi.yaml makes a client that compiles; the answers of both engines are held against it in the others',
   'private-ca': 'whom outgoing requests trust, whatever the log',
   readme: 'documents',
+  'redis-down': 'has an EventStoreDB of its own, which several servers share',
   'redis-leases': 'starts no server',
   'several-processes': 'has an EventStoreDB of its own, which fails on request',
   'store-down': 'has an EventStoreDB of its own, which fails on request',
