@@ -71,7 +71,9 @@ export interface Installation {
   start(): void;
   /** From now on it is not ready. */
   announceStop(): void;
-  /** Finishes what is under way, writes the checkpoints, closes. */
+  /** Reacts and sends no more: finishes what is under way, writes the checkpoints, and leaves the rest to other processes. Requests are still answered. */
+  standDown(): Promise<void>;
+  /** Stands down, and closes. */
   stop(): Promise<void>;
 }
 
@@ -154,8 +156,11 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const refusals = refusalsOf(parts, opened);
   const shell = { ...shellOf(parts, world, rootKey, commandsOf(pipeline, metrics, refusals), publishingOf(world, metrics), facts), refusals, backups };
   if (coordination !== null) talking.desk = deskOf(coordination, shell, clock);
+  let standingDown: Promise<void> | undefined;
+  const standDown = (): Promise<void> => (standingDown ??= roles.stop());
   return {
     shell,
+    standDown,
     start: () => {
       readModels.start();
       roles.start();
@@ -166,7 +171,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
       facts.stopping = true;
     },
     stop: async () => {
-      await roles.stop();
+      await standDown();
       await talking.desk?.stop();
       await closeAll(opened);
     },

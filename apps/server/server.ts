@@ -32,7 +32,8 @@ export async function createServer(outside: Outside): Promise<Server> {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     installation.announceStop();
-    await app.close();
+    // A request that takes long does not keep the work from those who can do it.
+    await Promise.all([app.close(), installation.standDown()]);
     await installation.stop();
   };
   return { url: `http://${host}:${port}`, rootKeyFile: installation.shell.rootKey.file, openApi: app.get<() => Promise<string>>(OPENAPI), close: () => (closing ??= close()) };
