@@ -17,6 +17,7 @@ import { createSecretVault, loadMasterKeys, logIdOf, type VaultKeeping } from '#
 import { subscriptionAnnouncements, subscriptionLifecycle } from '#subscriptions';
 import { createMetrics, type Log, type Metrics } from '#telemetry';
 import { createResolver, createSender, createTargetPolicy, resolveAndCheckTarget, type Sender } from '#webhook-sender';
+import { currentDirectory } from './access/current-keys.ts';
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import { DispatchWork } from './dispatch-work.ts';
@@ -282,7 +283,7 @@ function worldOf({ outside, store, vault, readModels, coordination }: Parts, dis
     caughtUp: async (position, timeoutMs) => {
       await readModels.waitFor(position, timeoutMs);
     },
-    directory: { eligibleApprovers: (site) => readModels.approversOf(site), ownersOf: (principal) => readModels.ownersOf(principal) },
+    directory: currentDirectory(readModels),
     refuseTarget,
     isInFlight: (deliveryId) => dispatcher.isInFlight(deliveryId),
     isKept: async (site, deliveryId) => (await readModels.delivery(site, deliveryId)) !== undefined,

@@ -75,6 +75,10 @@ export class CaseDto {
   readonly candidates?: readonly CandidateDto[];
   @Field(jsonObject, { optional: true, description: 'A body that `POST /api/commands/RequestApproval` takes as it is.' })
   readonly approvalRequest?: object;
+  @Field(whole(1), { optional: true, description: 'How many approvals the policy asks for.' })
+  readonly needed?: number;
+  @Field(whole(0), { optional: true, description: 'How many people could give one.' })
+  readonly possible?: number;
   @Field(words, { optional: true, description: 'The probe that was sent.' })
   readonly probeId?: string;
 }

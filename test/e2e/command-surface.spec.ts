@@ -190,6 +190,13 @@ describe('kf approval', () => {
     expect((await sam.ok(near)).out).toBe(first.out);
   });
 
+  it('request is refused where nobody could grant it, with how many could', async () => {
+    const resourceId = await subscribe();
+    const expiresOn = new Date(Date.now() + 600_000).toISOString();
+    const { status, body } = await api.command('RequestApproval', { commandType: 'RotateWebhookSubscriptionSecret', resourceId, expiresOn }, { actor: { type: 'USER', id: 'usr_kim' } });
+    expect([status, body]).toEqual([403, expect.objectContaining({ type: expect.stringMatching(/approver-not-eligible$/), needed: 1, possible: 0 })]);
+  });
+
   it('deny by another person needs a reason, and ends it', async () => {
     const id = await request();
     expect((await kim.run(`kf approval deny ${other} --approval-id ${id}`)).code).toBe(2);
