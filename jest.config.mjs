@@ -25,6 +25,8 @@ const shared = {
 export default {
   // One worker for each core: most end-to-end tests wait for processes, and by default one core is left idle.
   maxWorkers: '100%',
+  // Modules that were loaded for one file are not given back before the worker ends.
+  workerIdleMemoryLimit: '1GB',
   // What a test waits for comes; how soon is the machine's affair.
   testTimeout: 30_000,
   projects: [

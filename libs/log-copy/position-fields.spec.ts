@@ -27,8 +27,8 @@ const leaves: readonly Leaf[] = ours.flatMap(({ type, data, metadata, position }
   [...leavesOf(JSON.parse(data), ''), ...leavesOf(metadata, '#')].map(([way, text]) => ({ type, way: way.replace(/^\./, ''), text, at: position })));
 const table = Object.entries(positionFields).map(([type, way]) => `${type} ${way.join('.')}`).sort();
 
-/** Decimal digits that are no position of the log. */
-const otherDigits = [/^#\.schemaversion$/, /^transcripts\.\*\.(request|response)\.headers\.(\*|[a-z]+)$/];
+/** Decimal digits that are no position of the log; what users write in labels is theirs. */
+const otherDigits = [/^#\.schemaversion$/, /^labels\./, /^transcripts\.\*\.(request|response)\.headers\.(\*|[a-z]+)$/];
 
 describe('the table of positions', () => {
   it('has every member that looks like a position in an example of every event type', () => {
