@@ -60,7 +60,12 @@ export function writesTo(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsS
         const message = part.getProposedMessage();
         if (message !== undefined) events.push(messages.proposedOf(message));
       });
-      call.on('end', () => {
+      // A client that dies ends its stream too, and is known to be gone a moment later: of what it has not sent to the end nothing is written.
+      call.on('end', () => setImmediate(() => {
+        if (!call.cancelled) whole();
+      }));
+
+      function whole(): void {
         const name = messages.nameOf(options?.getStreamIdentifier());
         const refusal = misbehave.refusalOf('write', asksForLeader(call.metadata));
         if (refusal !== undefined) {
@@ -76,7 +81,7 @@ export function writesTo(log: EventLog, misbehave: Misbehaviour): Pick<IStreamsS
           },
           answer,
         );
-      });
+      }
     },
 
     delete(call, answer) {
