@@ -29,6 +29,7 @@ export default {
   workerIdleMemoryLimit: '1GB',
   // What a test waits for comes; how soon is the machine's affair.
   testTimeout: 30_000,
+  globalSetup: '<rootDir>/test/support/temporary-folders.mjs',
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/libs/**/*.spec.ts', '<rootDir>/apps/**/*.spec.ts'] },
     { ...shared, displayName: 'architecture', testMatch: ['<rootDir>/test/architecture/**/*.spec.ts'] },
