@@ -1,7 +1,7 @@
 // Makes a checkout ready to run: installs what is missing, builds what is stale. No dependency; Node 20 and later.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,6 +27,8 @@ function ensureInstalled() {
   const stamp = at('node_modules', '.countersign-installed');
   const wanted = sha256(read(at('package-lock.json')));
   if (read(stamp) === wanted && existsSync(pinnedNode)) return;
+  // An install that is only linked here is another checkout's: `npm ci` would empty it under whoever uses it.
+  if (existsSync(pinnedNode) && lstatSync(at('node_modules')).isSymbolicLink()) return;
   // Install scripts stay off (.npmrc); `node` is the one package whose script is needed: it brings the runtime.
   must('Installing dependencies', 'npm', ['ci', '--no-audit', '--no-fund']);
   must('Installing the pinned Node runtime', 'npm', ['rebuild', 'node', '--ignore-scripts=false']);
