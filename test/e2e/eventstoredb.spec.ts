@@ -76,7 +76,7 @@ let withoutStore: ReturnType<typeof refusedStart>;
 const folder = mkdtempSync(join(tmpdir(), 'countersign-esdb-'));
 
 beforeAll(async () => {
-  withoutStore = refusedStart({ ...keys, KF_DATA_DIR: folder, KF_EVENT_STORE: 'esdb://me:hush-hush@127.0.0.1:1?tls=true' }, 60_000);
+  withoutStore = refusedStart({ ...keys, KF_DATA_DIR: folder, KF_EVENT_STORE: 'esdb://me:hush-hush@127.0.0.1:1?tls=true', DEBUG: 'esdb:*' }, 60_000);
   store = await startEventStoreDb();
   inbox = await Inbox.start();
   one = new Node(store);
@@ -271,10 +271,11 @@ describe('a server whose store is away at its start', () => {
     }
   }, 60_000);
 
-  it('ends after 30 s, says why, and shows no password', async () => {
+  it('ends after 30 s, says why, and shows no password, also when the client says all that it does', async () => {
     const { code, err, all } = await withoutStore;
     expect(code).toBe(1);
     expect(err).toMatch(/^Countersign did not start: the event store of KF_EVENT_STORE has not answered for 30 s$/m);
+    expect(all).toContain('esdb:connection');
     expect(all).not.toContain('hush');
   }, 60_000);
 });

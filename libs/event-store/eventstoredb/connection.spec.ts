@@ -1,6 +1,7 @@
+import { type Client, Metadata } from '@grpc/grpc-js';
 import { describe, expect, it } from '@jest/globals';
 import { Secret } from '#kernel';
-import { readTarget } from './connection.ts';
+import { connectionTo, readTarget } from './connection.ts';
 
 const read = (text: string): ReturnType<typeof readTarget> => readTarget(new Secret(text));
 const messageOf = (text: string): string => {
@@ -11,6 +12,17 @@ const messageOf = (text: string): string => {
   }
   return 'taken';
 };
+
+it('who opened a connection is told that it could not be made again: thrown beside every call, that would end the process', async () => {
+  const lost: string[] = [];
+  const connection = connectionTo(read('esdb://127.0.0.1:1,127.0.0.1:2?tls=false&maxDiscoverAttempts=1&discoveryInterval=1'), ({ message }) => lost.push(message));
+  const discovery = connection.getChannel().catch((error: Error) => error.message);
+  // A call over the connection before fails while the next one is looked for.
+  const client = { getChannel: () => undefined } as unknown as Client;
+  await connection.handleError(client, Object.assign(new Error('14 UNAVAILABLE: Connection dropped'), { code: 14, details: 'Connection dropped', metadata: new Metadata() }));
+  expect(lost).toEqual(['Failed to discover after 1 attempts.']);
+  expect(await discovery).toBe(lost[0]);
+});
 
 describe('the connection string of EventStoreDB', () => {
   it('is passed on without its credentials: one node, a cluster, a name to discover', () => {
@@ -30,6 +42,7 @@ describe('the connection string of EventStoreDB', () => {
     ['a password that is not percent-encoded', 'esdb://ops:hunter2%zz@n1:2113'],
     ['no password', 'esdb://hunter2@n1:2113'],
     ['an unknown option', 'esdb://ops:hunter2@n1:2113?tlss=true'],
+    ['milliseconds where the client counts seconds', 'esdb://ops:hunter2@n1:2113?gossipTimeout=5000'],
     ['an option without a value', 'esdb://ops:hunter2@n1:2113?tls='],
     ['credentials that would be dropped without TLS', 'esdb://ops:hunter2@n1:2113?tls=false'],
     ['a check of the certificate that the client would not leave out', 'esdb://ops:hunter2@n1:2113?tlsVerifyCert=false'],

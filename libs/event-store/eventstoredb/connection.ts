@@ -27,12 +27,14 @@ export interface Target {
 
 const form = /^(esdb(?:\+discover)?:\/\/)(?:([^@/?]*)@)?([^@]+)$/;
 const options = ['tls', 'tlsCAFile', 'userCertFile', 'userKeyFile', 'connectionName', 'nodePreference', 'maxDiscoverAttempts', 'discoveryInterval', 'gossipTimeout', 'keepAliveInterval', 'keepAliveTimeout'];
+/** Of the client's times the only one in seconds: a number of milliseconds would let discovery wait for hours on one node that hangs. */
+const mostGossipSeconds = 60;
 const flat = (name: string): string => name.trim().toLowerCase().replace(/[_-]/g, '');
 
 /**
  * Takes a connection string apart: `esdb://` with one host or several (a cluster), or `esdb+discover://` with a DNS name.
  * Throws `TypeError` for another form, an unknown option, and what the client would drop without a word (credentials without
- * TLS, `tlsVerifyCert=false`); the message has nothing of the credentials in it.
+ * TLS, `tlsVerifyCert=false`) or take in a unit that nobody means (`gossipTimeout`); the message has nothing of the credentials in it.
  */
 export function readTarget(connectionString: Secret): Target {
   const [, scheme, userInfo, rest] = form.exec(connectionString.reveal().trim()) ?? [];
@@ -55,6 +57,9 @@ function optionsOf(rest: string): { readonly name: string; readonly value: strin
 }
 
 function admitOption(name: string, value: string): void {
+  if (flat(name) === 'gossiptimeout' && !(Number(value) >= 1 && Number(value) <= mostGossipSeconds)) {
+    throw new TypeError(`the EventStoreDB connection string has gossipTimeout=${value}: it is in seconds, from 1 to ${mostGossipSeconds}`);
+  }
   if (options.some((option) => flat(option) === flat(name)) && value !== '') return;
   const advice = flat(name) === 'tlsverifycert' ? 'name the CA in tlsCAFile instead' : `possible are ${options.join(', ')}, each with a value`;
   throw new TypeError(`the EventStoreDB connection string has the option "${name}", which is not possible here: ${advice}`);

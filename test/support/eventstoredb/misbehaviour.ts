@@ -1,4 +1,4 @@
-import { status, type StatusObject, Metadata } from '@grpc/grpc-js';
+import { type Deadline, status, type StatusObject, Metadata } from '@grpc/grpc-js';
 import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
@@ -12,6 +12,8 @@ export interface OpenCall {
 
 /** A subscription, which can also be kept silent. */
 export interface OpenSubscription extends OpenCall {
+  /** When it ends by itself; `Infinity` when that is never. */
+  readonly deadline: Deadline;
   pump(): void;
 }
 

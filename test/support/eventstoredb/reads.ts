@@ -190,7 +190,7 @@ class Subscription {
     const pump = (): void => {
       if (!misbehave.stalled && !this.#over) this.#pump(log);
     };
-    const open = { pump, emit: this.#call.emit.bind(this.#call) };
+    const open = { pump, deadline: this.#call.getDeadline(), emit: this.#call.emit.bind(this.#call) };
     const ignore = log.follow(pump);
     const over = (): void => {
       this.#over = true;
