@@ -56,6 +56,28 @@ describe('the embedded event store', () => {
     expect(commits.every((commit) => commit.durationMs > 0)).toBe(true);
   });
 
+  it('answers who reads on behind what it has read from memory, with what was appended since and nothing that was removed', async () => {
+    store = await openSqliteEventStore({ dataDir });
+    const open = store;
+    await open.append('orders-a', 'NO_STREAM', [eventNamed('a'), eventNamed('b')]);
+    /** How many events a read gives, and whether it waited for another thread. */
+    const reads = async (from: number, limit?: number): Promise<readonly [number, 'memory' | 'disk']> => {
+      let where: 'memory' | 'disk' = 'memory';
+      const turn = setImmediate(() => (where = 'disk'));
+      const { length } = await open.readStream('orders-a', from, limit);
+      clearImmediate(turn);
+      return [length, where];
+    };
+    expect(await reads(0, 1)).toEqual([1, 'disk']);
+    expect(await reads(1)).toEqual([1, 'disk']);
+    expect(await reads(2)).toEqual([0, 'memory']);
+    await open.append('orders-a', 1, [eventNamed('c')]);
+    expect(await reads(2)).toEqual([1, 'memory']);
+    expect(await reads(1)).toEqual([2, 'disk']);
+    await open.tombstone('orders-a');
+    expect(await reads(2)).toEqual([0, 'disk']);
+  });
+
   it('leaves no byte of a removed stream in any file of its folder, small or large, alone or between others', async () => {
     const small = 'canary-small-5f2c9a';
     const large = 'canary-large-8d41be';

@@ -4,6 +4,7 @@ import { admitAppend, admitLimit, admitPosition, admitRevision, admitStream } fr
 import { exitProcess } from '../exit-process.ts';
 import { prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
+import { KnownEnds } from '../known-ends.ts';
 import {
   type AppendResult,
   type CopyableEventStore,
@@ -62,6 +63,7 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
   const { worker, head } = await startStorageThread(prepareDataDir(dataDir), dataDir);
   const growth = new Growth();
   const tail = new Tail(String(head), options.recentEvents ?? 8192);
+  const ends = new KnownEnds(options.recentEvents === 0 ? 0 : undefined);
   let announced = tail.head;
   const copying = new Set<OnProgress>();
   const link = new StorageLink(worker, {
@@ -76,21 +78,30 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
       (options.onFatal ?? exitProcess)(new StoreUnavailable(`the event log in ${dataDir} can't be written any more: ${reason}`));
     },
   });
-  return new LogOfThread(link, tail, growth, copying);
+  return new LogOfThread(link, { tail, ends, growth }, copying);
 }
 
 type OnProgress = Parameters<SqliteEventStore['copyTo']>[2];
 
+/** What the main thread knows of the log. */
+interface Known {
+  readonly tail: Tail;
+  readonly ends: KnownEnds;
+  readonly growth: Growth;
+}
+
 class LogOfThread implements SqliteEventStore {
   readonly #link: StorageLink;
   readonly #tail: Tail;
+  readonly #ends: KnownEnds;
   readonly #growth: Growth;
   readonly #copying: Set<OnProgress>;
   readonly #closing = new AbortController();
 
-  constructor(link: StorageLink, tail: Tail, growth: Growth, copying: Set<OnProgress>) {
+  constructor(link: StorageLink, { tail, ends, growth }: Known, copying: Set<OnProgress>) {
     this.#link = link;
     this.#tail = tail;
+    this.#ends = ends;
     this.#growth = growth;
     this.#copying = copying;
   }
@@ -112,17 +123,24 @@ class LogOfThread implements SqliteEventStore {
 
   /** Settling is in log order and happens at once, so the tail has no gaps. */
   #keep(stream: string, events: readonly NewEvent[], { revision, position }: Appended): void {
-    events.forEach(({ id, type, data, metadata }, index) => {
+    const kept = events.map(({ id, type, data, metadata }, index) => {
       const back = events.length - 1 - index;
-      this.#tail.push({ id, type, data, metadata: { ...metadata }, stream, revision: revision - back, position: String(position - back) });
+      return { id, type, data, metadata: { ...metadata }, stream, revision: revision - back, position: String(position - back) };
     });
+    for (const event of kept) this.#tail.push(event);
+    this.#ends.appended(stream, kept);
   }
 
   async readStream(stream: string, from = 0, limit = Number.MAX_SAFE_INTEGER): Promise<readonly RecordedEvent[]> {
     admitStream(stream);
     admitRevision(from);
     admitLimit(limit);
-    const { events } = await this.#read({ op: 'readStream', stream, from, limit });
+    const known = this.#closing.signal.aborted ? undefined : this.#ends.read(stream, from, limit);
+    if (known !== undefined) return known;
+    const { events } = await this.#read({ op: 'readStream', stream, from, limit }, (read) => {
+      const count = read.events.length / columnsPerEvent;
+      if (count < limit && (count > 0 || from === 0)) this.#ends.reached(stream, from + count - 1);
+    });
     return recorded(events);
   }
 
@@ -136,11 +154,16 @@ class LogOfThread implements SqliteEventStore {
     return { events: recorded(events), position: String(position), caughtUp };
   }
 
-  #read(question: Parameters<StorageLink['ask']>[0]): Promise<Read> {
+  /** `onRead` is called before anything else is settled. */
+  #read(question: Parameters<StorageLink['ask']>[0], onRead: (read: Read) => void = () => undefined): Promise<Read> {
     return new Promise((resolve, reject) => {
       this.#link.ask(question, (answer) => {
-        if ('done' in answer && answer.done === 'read') resolve(answer);
-        else reject(errorOf(answer, 'the log', 'NO_STREAM'));
+        if (!('done' in answer) || answer.done !== 'read') {
+          reject(errorOf(answer, 'the log', 'NO_STREAM'));
+          return;
+        }
+        onRead(answer);
+        resolve(answer);
       });
     });
   }
@@ -158,6 +181,7 @@ class LogOfThread implements SqliteEventStore {
           return;
         }
         this.#tail.forget(stream, String(answer.head));
+        this.#ends.forget(stream);
         resolve();
       });
     });
