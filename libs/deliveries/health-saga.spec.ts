@@ -86,6 +86,21 @@ describe('the health of a subscription', () => {
     expect(reasons(failed(saga, 'd1', defaultSustainedFailureMs))).toEqual(['sustained-failure']);
   });
 
+  it('knows from the outcome whose delivery it is, and asks the stream of an older one', () => {
+    const saga = subscriptionHealth();
+    const reacting = new Reacting(saga);
+    const outcome = (data: object) => reacting.writes(delivery('d1'), 'WebhookDeliveryAttemptFailed', { attempt: 1, error: '"subscriptionId":', ...data });
+    expect([{}, { subscriptionId: 'whs_1' }].map((data) => saga.wantsOrigin?.(outcome(data)))).toEqual([true, false]);
+    expect(reacting.happens(delivery('d9'), 'WebhookDeliveryAttemptFailed', { attempt: 1, subscriptionId: 'whs_1' })).toEqual([]);
+    expect([...reacting.states.keys()]).toEqual([subscription]);
+  });
+
+  it('looks at no success while nothing is failing', () => {
+    const saga = subscriptionHealth();
+    const success = new Reacting(saga).writes(delivery('d1'), 'WebhookDeliverySucceeded');
+    expect([new Map(), new Map([['webhooksubscription-x', { sinceMs: 1 }]])].map((open) => saga.wants(success, open))).toEqual([false, true]);
+  });
+
   it('an attempt that changed no state counts for nothing', () => {
     const saga = health();
     scheduled(saga, 'd1');

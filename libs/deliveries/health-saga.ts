@@ -10,7 +10,10 @@ export const defaultSustainedFailureMs = 5 * 24 * 60 * 60 * 1000;
 
 type Outcome = Extract<DeliveryEvent, { type: 'WebhookDeliverySucceeded' | 'WebhookDeliveryAttemptFailed' | 'WebhookDeliveryDeadLettered' }>;
 
-const outcomes: ReadonlySet<string> = new Set(['WebhookDeliverySucceeded', 'WebhookDeliveryAttemptFailed', 'WebhookDeliveryDeadLettered'] satisfies Outcome['type'][]);
+const succeeded: Outcome['type'] = 'WebhookDeliverySucceeded';
+const failures: ReadonlySet<string> = new Set(['WebhookDeliveryAttemptFailed', 'WebhookDeliveryDeadLettered'] satisfies Outcome['type'][]);
+
+const isOutcome = (type: string): boolean => type === succeeded || failures.has(type);
 
 /** After each of these a subscription's failures are counted anew. */
 const freshStarts: ReadonlySet<string> = new Set([
@@ -33,14 +36,17 @@ const settledBy = ['precondition-failed', 'subscription-deleted', 'not-found'];
 export const subscriptionHealth = ({ sustainedFailureMs = defaultSustainedFailureMs }: { readonly sustainedFailureMs?: number } = {}): Saga<Failing, CommandOutput> => ({
   name: 'subscription-health',
   prefixes: [prefixOf('webhookdelivery'), prefixOf('webhooksubscription')],
-  wants: ({ type }) => outcomes.has(type) || freshStarts.has(type),
-  wantsOrigin: ({ type }) => outcomes.has(type),
+  // Most attempts succeed, and where nothing is failing that changes nothing.
+  wants: ({ type }, open) => failures.has(type) || (open.size > 0 && (type === succeeded || freshStarts.has(type))),
+  // Within a text of JSON these quotes would be escaped.
+  wantsOrigin: ({ type, data }) => isOutcome(type) && !data.includes('"subscriptionId":'),
   instancesOf: (event, origin) => {
-    if (!outcomes.has(event.type)) return [event.stream];
-    return origin === null ? [] : [subscriptionStream(origin)];
+    if (!isOutcome(event.type)) return [event.stream];
+    const subscriptionId = receiverOf(event) ?? (origin === null ? undefined : receiverOf(origin));
+    return subscriptionId === undefined ? [] : [streamOf('webhooksubscription', placeOf(event.stream).site, subscriptionId)];
   },
   react: (subscription, state, input) => {
-    if (input.kind === 'deadline' || !outcomes.has(input.event.type)) return { state: null, outputs: [] };
+    if (input.kind === 'deadline' || !isOutcome(input.event.type)) return { state: null, outputs: [] };
     const outcome = stored<Outcome>(input.event);
     if (outcome.type === 'WebhookDeliverySucceeded') return { state: null, outputs: [] };
     const failing = state ?? { sinceMs: outcome.recordedAt };
@@ -50,10 +56,8 @@ export const subscriptionHealth = ({ sustainedFailureMs = defaultSustainedFailur
   deadlineOf: () => undefined,
 });
 
-function subscriptionStream(scheduled: RecordedEvent): string {
-  const { data } = stored<Extract<DeliveryEvent, { type: 'WebhookDeliveryScheduled' }>>(scheduled);
-  return streamOf('webhooksubscription', placeOf(scheduled.stream).site, data.subscriptionId);
-}
+/** Whose delivery it is, when the event says so: the first of a stream does, outcomes of the first releases do not. */
+const receiverOf = (event: RecordedEvent): string | undefined => (JSON.parse(event.data) as { readonly subscriptionId?: string }).subscriptionId;
 
 function reasonToPause(outcome: Stored<Outcome>, { sinceMs }: Failing, sustainedFailureMs: number): PauseReason | undefined {
   if (outcome.type === 'WebhookDeliveryDeadLettered' && outcome.data.reason === 'endpoint-gone') return 'endpoint-gone';

@@ -13,6 +13,7 @@ export { type Clock, type Ids, sleep } from './ports.ts';
 export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
 export { type AnyTable, type Cell, type ColumnType, domainEvent, type Projection, resourceOf, type Rows, type Table } from './projection.ts';
 export { isLedgerEvent, type LedgerEvent, type Receipt } from './receipt.ts';
+export { Recent } from './recent.ts';
 export { type Cause, causedBy, type CommandOutput, type CreateOutput, type OpenInstances, outputId, type Reaction, type Saga, type SagaInput, type TombstoneOutput } from './saga.ts';
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';

@@ -22,6 +22,8 @@ export interface Reaction<State, Output> {
 /** The instances that are open, each with its state. */
 export interface OpenInstances<State> extends Iterable<readonly [instance: string, state: State]> {
   has(instance: string): boolean;
+  /** How many there are, those that wait for a restart included. */
+  readonly size: number;
 }
 
 /**
@@ -34,9 +36,9 @@ export interface Saga<State extends object, Output> {
   readonly name: string;
   /** Prefixes of the streams it follows. */
   readonly prefixes: readonly string[];
-  /** Whether it looks at the event at all. Asked for every event followed, so it parses nothing. */
-  wants(event: RecordedEvent): boolean;
-  /** Whether it needs to know the first event of the event's stream. */
+  /** Whether it looks at the event at all, given the instances that are open. Asked for every event followed, so it parses nothing. */
+  wants(event: RecordedEvent, open: OpenInstances<State>): boolean;
+  /** Whether it needs to know the first event of a wanted event's stream. */
   wantsOrigin?(event: RecordedEvent): boolean;
   /** The instances a wanted event concerns, given those that are open. Throws when it can't be told: a poison event. */
   instancesOf(event: RecordedEvent, origin: RecordedEvent | null, open: OpenInstances<State>): readonly string[];

@@ -14,7 +14,13 @@ export function parseInstant(text: string): number | undefined {
 }
 
 /** Milliseconds since 1970 UTC as RFC 3339 in UTC with milliseconds: the one form of time in events and answers. */
-export const formatInstant = (instantMs: number): string => new Date(instantMs).toISOString();
+export function formatInstant(instantMs: number): string {
+  // Much of what is written in one go has the same time, and printing it takes longer than comparing.
+  if (instantMs !== last.ms) last = { ms: instantMs, text: new Date(instantMs).toISOString() };
+  return last.text;
+}
+
+let last = { ms: 0, text: new Date(0).toISOString() };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -1,6 +1,6 @@
 import { type ScheduledDelivery, scheduleDelivery } from '#deliveries';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { type Clock, comparePositions, placeOf, type Position, prefixOf, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
+import { type Clock, comparePositions, placeOf, type Position, prefixOf, Recent, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import type { SubscriptionVersion } from '#read-models';
 import { compileMatcher, type Matcher } from '#subscriptions';
@@ -11,7 +11,7 @@ import { inFlight } from './in-flight.ts';
 import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
 
 const appendsInFlight = 512;
-const sitesKept = 10_000;
+const sitesKept = 5_000;
 
 /** A range of the log: after the one, up to and including the other. */
 interface Range {
@@ -72,7 +72,7 @@ class FanOutWork implements Work {
   readonly entries = new Entries();
   readonly #parts: FanOutParts;
   readonly #takes: (version: SubscriptionVersion) => boolean;
-  readonly #receivers = new Map<string, Receivers>();
+  readonly #receivers = new Recent<Receivers>(sitesKept);
 
   constructor(parts: FanOutParts, name: string, takes: (version: SubscriptionVersion) => boolean) {
     this.#parts = parts;
@@ -94,7 +94,7 @@ class FanOutWork implements Work {
     for (const [instance] of parked) {
       const [event] = await this.#parts.store.readStream(instance, 0, 1);
       this.entries.set(instance, { state: null, parked: null });
-      if (event !== undefined) await this.#schedule([event], startOfLog, context, new Map());
+      if (event !== undefined) await this.#schedule([event], startOfLog, context, new Recent(sitesKept));
     }
     return parked.length;
   }
@@ -110,16 +110,19 @@ class FanOutWork implements Work {
     return published.length;
   }
 
-  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, receivers: Map<string, Receivers>): Promise<void> {
+  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, receivers: Recent<Receivers>): Promise<void> {
     const published = events.flatMap((recorded) => this.#read(recorded, context));
     const through = published.at(-1)?.recorded.position;
     if (through === undefined) return;
     await this.#reached(through, context.signal);
-    for (const { event } of published) await this.#compile(event, { after, through }, receivers);
-    await inFlight(inTurn(published, receivers, this.#parts.clock), appendsInFlight, async (deliveries) => {
+    const receiversBySite = new Map<string, Receivers>();
+    for (const { event } of published) {
+      const site = siteKey(event);
+      if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, receivers));
+    }
+    await inFlight(inTurn(published, receiversBySite, this.#parts.clock), appendsInFlight, async (deliveries) => {
       for (const delivery of deliveries) await context.endurance.durably(() => this.#append(delivery));
     });
-    forgetOldest(receivers, sitesKept);
   }
 
   async #reached(position: Position, signal: AbortSignal): Promise<void> {
@@ -130,11 +133,14 @@ class FanOutWork implements Work {
     }
   }
 
-  async #compile(site: Site, { after, through }: Range, receivers: Map<string, Receivers>): Promise<void> {
+  async #receiversOf(site: Site, { after, through }: Range, receivers: Recent<Receivers>): Promise<Receivers> {
     const key = siteKey(site);
-    if (receivers.has(key)) return;
+    const known = receivers.get(key);
+    if (known !== undefined) return known;
     const versions = await this.#parts.versions.overlapping(site, after, through);
-    receivers.set(key, compileMatcher(versions.filter(this.#takes)));
+    const compiled = compileMatcher(versions.filter(this.#takes));
+    receivers.set(key, compiled);
+    return compiled;
   }
 
   #read(recorded: RecordedEvent, context: WorkContext): readonly Published[] {
@@ -183,11 +189,4 @@ function parted<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly
   const parts: [T[], T[]] = [[], []];
   for (const item of items) parts[isFirst(item) ? 0 : 1].push(item);
   return parts;
-}
-
-function forgetOldest(known: Map<string, unknown>, keep: number): void {
-  for (const key of known.keys()) {
-    if (known.size <= keep) return;
-    known.delete(key);
-  }
 }

@@ -1,34 +1,27 @@
 import type { EventStore } from '#event-store';
-import type { RecordedEvent } from '#kernel';
+import { type RecordedEvent, Recent } from '#kernel';
 import { inFlight } from './in-flight.ts';
 
 const readsInFlight = 64;
+const kept = 10_000;
 
-/** The first events of streams. Most are met in the log shortly before they are asked for, so few are read. */
+/** The first events of streams, those asked for last in memory. */
 export class Origins {
   readonly #store: EventStore;
-  readonly #capacity: number;
-  readonly #known = new Map<string, RecordedEvent>();
+  readonly #known = new Recent<RecordedEvent>(kept);
 
-  constructor(store: EventStore, capacity = 50_000) {
+  constructor(store: EventStore) {
     this.#store = store;
-    this.#capacity = capacity;
   }
 
-  /** Remembers the event if it is the first of its stream. */
-  meet(event: RecordedEvent): void {
-    if (event.revision !== 0) return;
-    this.#known.set(event.stream, event);
-    if (this.#known.size <= this.#capacity) return;
-    for (const oldest of this.#known.keys()) {
-      this.#known.delete(oldest);
-      break;
-    }
+  /** Remembers an event that is the first of its stream. */
+  meet(first: RecordedEvent): void {
+    this.#known.set(first.stream, first);
   }
 
   /** Reads those not yet known, side by side. Rejects with the store's errors. */
   async fetch(streams: readonly string[]): Promise<void> {
-    await inFlight(new Set(streams.filter((stream) => !this.#known.has(stream))), readsInFlight, async (stream) => {
+    await inFlight(new Set(streams), readsInFlight, async (stream) => {
       await this.of(stream);
     });
   }

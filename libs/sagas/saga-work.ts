@@ -66,11 +66,11 @@ export class SagaWork implements Work {
   }
 
   async react({ events }: Stretch, context: WorkContext): Promise<number> {
-    if (this.#saga.wantsOrigin !== undefined) for (const event of events) this.#origins.meet(event);
-    const wanted = events.filter((event) => this.#saga.wants(event));
-    await this.#origins.fetch(wanted.filter((event) => this.#saga.wantsOrigin?.(event) === true).map(({ stream }) => stream));
+    const wants = (event: RecordedEvent): boolean => this.#saga.wants(event, this.entries);
+    await this.#origins.fetch(events.filter((event) => wants(event) && this.#needsOrigin(event)).map(({ stream }) => stream));
     const steps: Step[] = [];
-    for (const event of wanted) steps.push(...this.#route(await this.#inputOf(event), context));
+    // Asked again: what came before it in the stretch may have opened an instance.
+    for (const event of events) if (wants(event)) steps.push(...this.#route(await this.#inputOf(event), context));
     return await this.#perform(steps, context);
   }
 
@@ -80,7 +80,14 @@ export class SagaWork implements Work {
   }
 
   async #inputOf(event: RecordedEvent): Promise<EventInput> {
-    return { kind: 'event', event, origin: this.#saga.wantsOrigin?.(event) === true ? await this.#origins.of(event.stream) : null };
+    if (this.#saga.wantsOrigin?.(event) !== true) return { kind: 'event', event, origin: null };
+    if (event.revision > 0) return { kind: 'event', event, origin: await this.#origins.of(event.stream) };
+    this.#origins.meet(event);
+    return { kind: 'event', event, origin: event };
+  }
+
+  #needsOrigin(event: RecordedEvent): boolean {
+    return event.revision > 0 && this.#saga.wantsOrigin?.(event) === true;
   }
 
   #route(input: EventInput, context: WorkContext): readonly Step[] {

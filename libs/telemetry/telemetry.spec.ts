@@ -16,6 +16,15 @@ describe('the log', () => {
     return written;
   };
 
+  it('lets lines wait for others, except warnings and what is worse', () => {
+    const said: string[] = [];
+    const log = createLog('info', { write: (line) => void said.push((JSON.parse(line) as { readonly msg: string }).msg), flush: () => void said.push('flush') });
+    log.info('one');
+    log.warn('two');
+    log.fatal('three');
+    expect(said).toEqual(['one', 'two', 'flush', 'three', 'flush']);
+  });
+
   it('writes one JSON object per line with time, level and message', () => {
     expect(JSON.parse(write({ correlationId: 'c-1' }))).toEqual({ level: 'info', time: expect.stringMatching(/^\d{4}-.*Z$/), correlationId: 'c-1', msg: 'said' });
   });

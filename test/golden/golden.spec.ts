@@ -53,8 +53,9 @@ function clockAt(events: readonly RecordedEvent[]): Clock {
 /** Everything that a saga asks for when it meets the history from its start. */
 function outputsOf(saga: AnySaga, events: readonly RecordedEvent[]): readonly SagaOutput[] {
   const open = new Map<string, object>();
-  const followed = events.filter((event) => saga.prefixes.some((prefix) => event.stream.startsWith(prefix)) && saga.wants(event));
+  const followed = events.filter((event) => saga.prefixes.some((prefix) => event.stream.startsWith(prefix)));
   return followed.flatMap((event) => {
+    if (!saga.wants(event, open)) return [];
     const origin = saga.wantsOrigin?.(event) === true ? (events.find(({ stream }) => stream === event.stream) ?? null) : null;
     return saga.instancesOf(event, origin, open).flatMap((instance) => {
       const { state, outputs } = saga.react(instance, open.get(instance) ?? null, { kind: 'event', event, origin });

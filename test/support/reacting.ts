@@ -28,7 +28,7 @@ export class Reacting<State extends object, Output> {
   }
 
   meets(event: RecordedEvent): readonly Output[] {
-    if (!this.#saga.prefixes.some((prefix) => event.stream.startsWith(prefix)) || !this.#saga.wants(event)) return [];
+    if (!this.#saga.prefixes.some((prefix) => event.stream.startsWith(prefix)) || !this.#saga.wants(event, this.states)) return [];
     const origin = this.#saga.wantsOrigin?.(event) === true ? (this.#streams.get(event.stream)?.[0] ?? null) : null;
     return this.#saga.instancesOf(event, origin, this.states).flatMap((instance) => this.#reacts(instance, { kind: 'event', event, origin }));
   }
