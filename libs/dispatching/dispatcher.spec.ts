@@ -626,7 +626,7 @@ describe('fairness', () => {
     await world.clock.advance(10 * secondMs);
     expect(world.sent).toHaveLength(28);
     const lastOfTheSmall = world.sent.findLastIndex(({ eventId }) => !eventId.startsWith('a-'));
-    expect(lastOfTheSmall).toBeLessThan(14);
+    expect(lastOfTheSmall).toBeLessThan(15);
     expect(Math.max(...world.mostUnderWay.values())).toBeLessThanOrEqual(2);
   });
 
@@ -640,8 +640,9 @@ describe('fairness', () => {
     }
     await world.start();
     await world.clock.advance(secondMs);
-    expect(world.sent).toHaveLength(7);
-    expect(world.dispatcher?.stats().sending).toBe(7);
+    // First attempts of one tenant: twice as many as are left free.
+    expect(world.sent).toHaveLength(5);
+    expect(world.dispatcher?.stats().sending).toBe(5);
   });
 });
 

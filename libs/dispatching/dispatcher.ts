@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState } from '#deliveries';
 import { patiently, type Patience } from '#event-store';
-import { comparePositions, Gate, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
+import { comparePositions, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
@@ -9,16 +9,19 @@ import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
 import { Dice } from './dice.ts';
-import { type Attempt, closeWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
+import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
 import { partitionOf, partitions } from './partitions.ts';
 import type { Alarm, Dispatcher, DispatcherLimits, DispatcherParts, DispatcherStats, FedDelivery, OpenDelivery, SentRequest, SubscriptionView } from './port.ts';
+import { Reads } from './reads.ts';
 import { fold, OutcomeRecorder, type Recorded } from './recorder.ts';
-import { Rounds } from './rounds.ts';
 import { SigningKeys } from './signing-keys.ts';
+import { hasTenantRoom, Slots } from './slots.ts';
+import { newTenant, type Tenant, Tenants } from './tenants.ts';
 import { TranscriptLog } from './transcripts.ts';
+import { Turns } from './turns.ts';
 import { WakeUps } from './wake-ups.ts';
-import { type Page, type Waiting, Window } from './window.ts';
+import { type Page, Window } from './window.ts';
 
 export const defaultLimits: DispatcherLimits = {
   perSubscription: 10,
@@ -35,6 +38,8 @@ export const defaultLimits: DispatcherLimits = {
 };
 
 const smallWindow = 10;
+/** How many times the limit of unshown changes there may be when each tenant has little of them. */
+const unshownAtMost = 3;
 /** A retry further away than this is left to the read model. */
 const keepAheadMs = 60_000;
 const secretPauseMs = 30_000;
@@ -62,7 +67,7 @@ interface Unshown {
   shown: boolean;
 }
 
-/** Sends what is due: fair between subscriptions, bounded in memory, never more than can be recorded. */
+/** Sends what is due: fair between tenants and between their subscriptions, bounded in memory, never more than can be recorded. */
 export const createDispatcher = (parts: DispatcherParts): Dispatcher => new LaneDispatcher(parts);
 
 class LaneDispatcher implements Dispatcher {
@@ -77,19 +82,23 @@ class LaneDispatcher implements Dispatcher {
   readonly #bodies: Bodies;
   readonly #wakeUps: WakeUps<Lane>;
   readonly #dice: Dice;
-  readonly #rounds = new Rounds<Lane>();
-  readonly #gate = new Gate(readsAtATime);
-  readonly #waiting: Waiting = { count: 0 };
+  readonly #tenants = new Tenants();
+  /** Whose a delivery is that does not say so. */
+  readonly #nobody = newTenant('');
+  readonly #slots: Slots;
+  readonly #turns: Turns<Lane>;
+  readonly #reads = new Reads<Tenant>(readsAtATime);
   readonly #partitions = partitions.map(newPartition);
   readonly #lanes = new Map<string, Lane>();
   readonly #attempts = new Map<string, Attempt>();
   readonly #unshown = new Map<string, Unshown>();
+  /** Wait for a page until the read model has shown more of what their tenants' outcomes were. */
+  readonly #behind = new Set<Lane>();
   /** Deliveries whose streams are being read, and the revision that the read model has shown by now. */
   readonly #refreshing = new Map<string, number>();
   /** Those who wait for requests to end look whether it is over. */
   readonly #looks = new Set<() => void>();
   #sweepAt: number;
-  #sending = 0;
   #shownTo: Position = startOfLog;
   #phase: Phase = 'running';
 
@@ -98,6 +107,8 @@ class LaneDispatcher implements Dispatcher {
     this.#parts = parts;
     this.#limits = { ...defaultLimits, ...parts.limits };
     this.#sweepAt = this.#limits.lanes;
+    this.#slots = new Slots(this.#limits.inFlight, this.#limits.perSubscription);
+    this.#turns = new Turns(this.#slots);
     this.#schedule = parts.schedule ?? defaultRetrySchedule;
     this.#alarm = createAlarms(clock, parts.onAlarm);
     this.#held = parts.held ?? (() => true);
@@ -172,20 +183,27 @@ class LaneDispatcher implements Dispatcher {
   }
 
   stats(): DispatcherStats {
-    return { lanes: this.#lanes.size, waiting: this.#waiting.count, sending: this.#sending, unrecorded: this.#recorder.unrecorded };
+    return { lanes: this.#lanes.size, waiting: this.#tenants.waiting.count, sending: this.#slots.taken, unrecorded: this.#recorder.unrecorded };
   }
 
   // What the read model has committed
 
   onCommitted({ position, events }: Committed): void {
     if (this.#phase !== 'running') return;
-    const wasBehind = this.#unshown.size >= this.#limits.unshown;
     const news = events.filter((event) => comparePositions(event.position, this.#shownTo) > 0);
     const touched = new Set(news.map((event) => this.#see(event, see(event))).filter((lane) => lane !== undefined));
     this.#shownTo = laterPosition(this.#shownTo, position);
-    const caughtUp = wasBehind && this.#unshown.size < this.#limits.unshown;
-    for (const lane of caughtUp ? this.#lanes.values() : touched) this.#attend(lane);
+    for (const lane of touched) this.#attend(lane);
+    this.#catchUp();
     this.#pump();
+  }
+
+  #catchUp(): void {
+    for (const lane of this.#behind) {
+      if (!this.#mayReadPage(lane)) continue;
+      this.#behind.delete(lane);
+      this.#attend(lane);
+    }
   }
 
   #see(event: RecordedEvent, seen: Seen): Lane | undefined {
@@ -242,7 +260,7 @@ class LaneDispatcher implements Dispatcher {
       lane.refreshing += 1;
       removeWaiting(lane, deliveryId);
     }
-    void this.#readDelivery(stream, deliveryId)
+    void this.#readDelivery(stream, deliveryId, lane?.tenant ?? this.#nobody)
       .catch((error: unknown) => {
         if (!this.#ending.signal.aborted) this.#alarm({ alarm: 'attempt-broken', detail: `${stream}: ${nameOf(error)}`, deliveryId });
       })
@@ -255,14 +273,14 @@ class LaneDispatcher implements Dispatcher {
       });
   }
 
-  async #readDelivery(stream: string, deliveryId: string): Promise<void> {
+  async #readDelivery(stream: string, deliveryId: string, tenant: Tenant): Promise<void> {
     const shown = (): number => this.#refreshing.get(deliveryId) ?? 0;
     let history: readonly RecordedEvent[];
     let shownBefore: number;
     // What was read before an event was shown may lack it.
     do {
       shownBefore = shown();
-      history = await this.#gate.run(() => patiently(() => this.#parts.store.readStream(stream), this.#patience));
+      history = await this.#reads.run(tenant, () => patiently(() => this.#parts.store.readStream(stream), this.#patience));
     } while (shown() > Math.max(shownBefore, history.length - 1));
     const state = fold(history);
     const site = parseStream(stream)?.site;
@@ -281,7 +299,9 @@ class LaneDispatcher implements Dispatcher {
 
   /** Keeps what was recorded until the read model has shown it; what waits goes to the window when it has a place there. */
   #keep(deliveryId: string, unshown: Unshown): void {
-    unshown.lane.unshown.add(deliveryId);
+    const { tenant, unshown: ofLane } = unshown.lane;
+    if (!ofLane.has(deliveryId)) tenant.unshown.add(1);
+    ofLane.add(deliveryId);
     this.#unshown.set(deliveryId, unshown);
     this.#offerIfAny(unshown.lane, unshown.waiting);
     if (unshown.shown) this.#shown(deliveryId, unshown);
@@ -300,7 +320,7 @@ class LaneDispatcher implements Dispatcher {
 
   #forget(deliveryId: string, { lane }: Unshown): void {
     this.#unshown.delete(deliveryId);
-    lane.unshown.delete(deliveryId);
+    if (lane.unshown.delete(deliveryId)) lane.tenant.unshown.add(-1);
   }
 
   // Partitions
@@ -385,8 +405,9 @@ class LaneDispatcher implements Dispatcher {
     if (this.#lanes.size >= this.#sweepAt) this.#sweep();
     const { vault, clock } = this.#parts;
     const open = known ?? (partition.phase === 'taken' ? 'nothing-open' : 'unknown');
-    const [fresh, retries] = [new Window('PENDING', this.#waiting, open), new Window('SCHEDULED', this.#waiting, open)];
-    const lane = newLane(partition, site, subscriptionId, fresh, retries, new SigningKeys(vault, clock));
+    const tenant = this.#tenants.joined(site);
+    const [fresh, retries] = [new Window('PENDING', tenant.waiting, open), new Window('SCHEDULED', tenant.waiting, open)];
+    const lane = newLane(partition, tenant, site, subscriptionId, fresh, retries, new SigningKeys(vault, clock));
     this.#lanes.set(key, lane);
     partition.lanes.add(lane);
     return lane;
@@ -400,6 +421,8 @@ class LaneDispatcher implements Dispatcher {
   #drop(lane: Lane): void {
     this.#lanes.delete(laneKey(lane.site, lane.subscriptionId));
     lane.partition.lanes.delete(lane);
+    this.#tenants.left(lane.tenant);
+    this.#behind.delete(lane);
     this.#wakeUps.forget(lane);
   }
 
@@ -419,7 +442,7 @@ class LaneDispatcher implements Dispatcher {
 
   /** Lets a delivery wait, unless it is on its way, or nothing is kept for its subscription. */
   #offer(lane: Lane, entry: OpenDelivery): Lane {
-    if (!lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(), this.#parts.clock.now() + keepAheadMs);
+    if (!lane.asleep && !this.#attempts.has(entry.deliveryId)) windowOf(lane, entry.status).offer(entry, this.#windowLimit(lane), this.#parts.clock.now() + keepAheadMs);
     return lane;
   }
 
@@ -427,9 +450,18 @@ class LaneDispatcher implements Dispatcher {
     if (entry !== undefined) this.#offer(lane, entry);
   }
 
-  #windowLimit(): number {
+  #windowLimit({ tenant }: Lane): number {
     const { window, waiting } = this.#limits;
-    return this.#waiting.count < waiting ? window : Math.min(window, smallWindow);
+    // A whole window must fit: a page that is read for less is read again and again.
+    return hasTenantRoom(tenant.waiting.count + window, this.#tenants.waiting.count + window, waiting) ? window : Math.min(window, smallWindow);
+  }
+
+  #mayReadPage({ tenant }: Lane): boolean {
+    const { unshown, window } = this.#limits;
+    const { count } = tenant.unshown;
+    const all = this.#tenants.unshown.count;
+    // What waits in the windows of others when they may read no more comes on top: a tenant that has little of it gets its page yet.
+    return hasTenantRoom(count, all, unshown) || (count < window && all < unshownAtMost * unshown);
   }
 
   /** Sees to it that the lane gets what it needs next: a wake-up, its subscription, a page, its turn. */
@@ -448,15 +480,22 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #serve(lane: Lane, nowMs: number): void {
-    for (const window of [lane.fresh, lane.retries]) {
-      if (this.#unshown.size < this.#limits.unshown && window.wantsPage(nowMs, this.#windowLimit())) this.#whenRead(lane, this.#readPage(lane, window));
-    }
+    for (const window of [lane.fresh, lane.retries]) if (window.wantsPage(nowMs, this.#windowLimit(lane))) this.#wantPage(lane, window);
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
     else if (!this.#held(lane.partition.number)) this.#blockUntil(lane, nowMs + troublePauseMs);
-    else if (hasRoom(lane, nowMs, this.#limits.perSubscription)) this.#rounds.add(lane);
+    else if (hasRoom(lane, nowMs, this.#limits.perSubscription)) this.#queue(lane, dueWindows(lane, next, nowMs));
     const retryAtMs = lane.retries.wakeAtMs();
     if (retryAtMs > nowMs) this.#wakeAt(lane, retryAtMs);
+  }
+
+  #queue(lane: Lane, due: readonly Window[]): void {
+    for (const { status } of due) this.#turns.add(lane, status);
+  }
+
+  #wantPage(lane: Lane, window: Window): void {
+    if (this.#mayReadPage(lane)) this.#whenRead(lane, this.#readPage(lane, window));
+    else this.#behind.add(lane);
   }
 
   #wakeAt(lane: Lane, atMs: number): void {
@@ -489,7 +528,7 @@ class LaneDispatcher implements Dispatcher {
   async #readView(lane: Lane): Promise<void> {
     for (;;) {
       const { changes } = lane;
-      const read = await this.#gate.run(async () => ({ sinceMs: this.#parts.clock.monotonicMs(), view: await this.#parts.subscription(lane.site, lane.subscriptionId) }));
+      const read = await this.#reads.run(lane.tenant, async () => ({ sinceMs: this.#parts.clock.monotonicMs(), view: await this.#parts.subscription(lane.site, lane.subscriptionId) }));
       if (changes === lane.changes) return this.#use(lane, read.view, read.sinceMs);
     }
   }
@@ -512,11 +551,11 @@ class LaneDispatcher implements Dispatcher {
 
   async #readPage(lane: Lane, window: Window): Promise<void> {
     const { site, subscriptionId } = lane;
-    const page = window.beginPage(this.#windowLimit());
+    const page = window.beginPage(this.#windowLimit(lane));
     if (page === undefined) return;
     const question = { site, subscriptionId, status: window.status, order: window.order, after: page.after, limit: page.limit };
     try {
-      this.#endPage(lane, window, page, await this.#gate.run(() => this.#parts.feed.open(question)));
+      this.#endPage(lane, window, page, await this.#reads.run(lane.tenant, () => this.#parts.feed.open(question)));
     } catch (error) {
       this.#endPage(lane, window, page);
       throw error;
@@ -544,26 +583,30 @@ class LaneDispatcher implements Dispatcher {
   // Attempts
 
   #pump(): void {
-    while (this.#phase === 'running' && !this.#rounds.isEmpty && this.#sending < this.#limits.inFlight) {
+    while (this.#phase === 'running' && !this.#turns.isEmpty && this.#slots.taken < this.#limits.inFlight) {
       if (!this.#recorder.isKeepingUp()) {
         this.#alarm({ alarm: 'outcomes-unrecorded', detail: `${this.#recorder.unrecorded} outcomes wait to be recorded; nothing is sent meanwhile` });
         return;
       }
-      const lane = this.#rounds.next();
-      if (lane !== undefined) this.#begin(lane, this.#parts.clock.now());
+      const lane = this.#turns.next();
+      if (lane === undefined) return;
+      this.#begin(lane, this.#parts.clock.now());
     }
   }
 
   #begin(lane: Lane, nowMs: number): void {
     const next = nextOf(lane, nowMs);
-    const entry = hasRoom(lane, nowMs, this.#limits.perSubscription) && next instanceof Window ? next.take() : undefined;
+    if (!(next instanceof Window) || !hasRoom(lane, nowMs, this.#limits.perSubscription)) return;
+    const window = dueWindows(lane, next, nowMs).find(({ status }) => this.#slots.hasRoom(lane, status));
+    const entry = window?.take();
+    // Its next request to end brings it back, and for what else is due it stands in the other queue.
     if (entry === undefined) return;
-    lane.retryIsNext = next === lane.fresh;
+    lane.retryIsNext = window === lane.fresh;
     const attempt: Attempt = { lane, entry, deletions: lane.deletions, ordered: lane.ordered, shownRevision: -1 };
     this.#attempts.set(entry.deliveryId, attempt);
     lane.partition.busy += 1;
     lane.sending += 1;
-    this.#sending += 1;
+    this.#slots.take(lane, entry.status);
     this.#proceed(attempt);
     this.#attend(lane);
   }
@@ -630,7 +673,8 @@ class LaneDispatcher implements Dispatcher {
     const nowMs = this.#parts.clock.now();
     const ended: Ended = { entry, event, sent, decision: this.#decide(entry, ready, sent, nowMs), subscriptionRevision, secretVersionIds, nowMs };
     lane.sending -= 1;
-    this.#sending -= 1;
+    this.#slots.give(lane, entry.status);
+    this.#slots.trust(lane, isWellAnswered(sent));
     lane.recording += 1;
     lane.blockedUntilMs = Math.max(lane.blockedUntilMs, nowMs + restAfterMs(sent));
     this.#parts.onAttempt?.(lineOf(ended));
@@ -680,7 +724,7 @@ class LaneDispatcher implements Dispatcher {
     this.#attempts.delete(entry.deliveryId);
     lane.partition.busy -= 1;
     lane.sending -= 1;
-    this.#sending -= 1;
+    this.#slots.give(lane, entry.status);
     this.#lookAgain();
   }
 
@@ -723,7 +767,7 @@ class LaneDispatcher implements Dispatcher {
     this.#alarmBroken(attempt, error);
     attempt.lane.recording -= 1;
     attempt.lane.sending += 1;
-    this.#sending += 1;
+    this.#slots.take(attempt.lane, attempt.entry.status);
     this.#putAside(attempt);
     this.#goOn(attempt.lane);
   }
@@ -735,12 +779,13 @@ class LaneDispatcher implements Dispatcher {
 
   /** An error of ours must not become a storm of requests: the attempt keeps its subscription's slot, but nobody else's, for some minutes. */
   #putAside(attempt: Attempt): void {
-    const { partition } = attempt.lane;
+    const { lane, entry } = attempt;
+    const { partition } = lane;
     partition.busy -= 1;
-    this.#sending -= 1;
+    this.#slots.give(lane, entry.status);
     const again = (): void => {
       partition.busy += 1;
-      this.#sending += 1;
+      this.#slots.take(lane, entry.status);
       this.#giveBack(attempt);
       this.#pump();
     };
@@ -766,3 +811,8 @@ const longestRestMs = 60_000;
 /** How long an overloaded endpoint gets nothing at all: as long as it asks for, within a minute; at least a second. */
 const restAfterMs = ({ response, retryAfterMs }: SentRequest): number =>
   response !== null && overloaded.has(response.status) ? Math.min(Math.max(retryAfterMs ?? 0, restMs), longestRestMs) : 0;
+
+/** An endpoint that answers later than this is no quick one, whatever it answers. */
+const soonMs = 1_000;
+
+const isWellAnswered = ({ response, error, durationMs }: SentRequest): boolean => error === null && response !== null && response.status < 500 && !overloaded.has(response.status) && durationMs <= soonMs;

@@ -2,6 +2,8 @@ import { setMaxListeners } from 'node:events';
 import { comparePositions, type Site, siteKey } from '#kernel';
 import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
 import type { SigningKeys } from './signing-keys.ts';
+import type { SlotHolder } from './slots.ts';
+import type { Tenant } from './tenants.ts';
 import type { Window } from './window.ts';
 
 /** What one process knows of one partition: nothing is sent in it unless it is taken. */
@@ -33,7 +35,7 @@ export function newLosing(): AbortController {
 }
 
 /** What one process knows of one subscription's deliveries. */
-export interface Lane {
+export interface Lane extends SlotHolder {
   readonly partition: Partition;
   readonly site: Site;
   readonly subscriptionId: string;
@@ -59,6 +61,9 @@ export interface Lane {
   deletions: number;
   /** Nothing starts before: something that every attempt needs could not be had. */
   blockedUntilMs: number;
+  /** Slots it has taken; what was set aside has none. */
+  held: number;
+  isTrusted: boolean;
   /** Requests being prepared or under way, and those set aside after an error of ours; requests whose outcome is being recorded. */
   sending: number;
   recording: number;
@@ -74,8 +79,9 @@ export interface Lane {
 
 export const laneKey = (site: Site, subscriptionId: string): string => `${siteKey(site)}.${subscriptionId}`;
 
-export const newLane = (partition: Partition, site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
+export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
   partition,
+  tenant,
   site,
   subscriptionId,
   fresh,
@@ -90,6 +96,8 @@ export const newLane = (partition: Partition, site: Site, subscriptionId: string
   asleep: false,
   deletions: 0,
   blockedUntilMs: 0,
+  held: 0,
+  isTrusted: true,
   sending: 0,
   recording: 0,
   reading: 0,
@@ -142,7 +150,15 @@ export function nextOf(lane: Lane, nowMs: number): Window | { readonly atMs: num
   const window = lane.ordered ? firstOfOrdered(lane) : firstOfAny(lane, nowMs);
   const head = window?.head();
   if (window === undefined || head === undefined) return { atMs: Infinity };
-  return head.status === 'PENDING' || head.dueAtMs <= nowMs ? window : { atMs: head.dueAtMs };
+  return isDue(window, nowMs) ? window : { atMs: head.dueAtMs };
+}
+
+/** What could be sent now, its room aside: of an ORDERED subscription `next` alone, of others a first attempt, a retry, or either. */
+export const dueWindows = ({ ordered, fresh, retries }: Lane, next: Window, nowMs: number): readonly Window[] => (ordered ? [next] : [next, next === fresh ? retries : fresh].filter((window) => isDue(window, nowMs)));
+
+function isDue(window: Window, nowMs: number): boolean {
+  const head = window.head();
+  return head !== undefined && (head.status === 'PENDING' || head.dueAtMs <= nowMs);
 }
 
 function firstOfOrdered({ fresh, retries }: Lane): Window | undefined {

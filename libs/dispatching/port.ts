@@ -121,18 +121,18 @@ export interface Alarm {
 export interface DispatcherLimits {
   /** Requests under way to one subscription; ORDERED has one. */
   readonly perSubscription: number;
-  /** Requests under way in all. */
+  /** Requests under way in all. One tenant alone has at most three quarters; its first attempts two thirds, its retries half, and so those to endpoints that answered badly or late the last time. */
   readonly inFlight: number;
   /** Deliveries of one subscription that wait in memory, of each kind: first attempts and retries. */
   readonly window: number;
-  /** Deliveries that wait in memory in all: beyond it a subscription has a window of 10. */
+  /** Deliveries that wait in memory in all: a subscription whose tenant has more than thrice of what is free yet has a window of 10. */
   readonly waiting: number;
   /** Bodies of published events kept in memory. */
   readonly bodyCacheBytes: number;
   /** Outcomes not yet recorded, and how long one may wait, before nothing more is sent. */
   readonly unrecorded: number;
   readonly unrecordedMs: number;
-  /** Recorded changes that the read model has not shown yet. Beyond it what it says is mostly old, and nothing more is read from it. */
+  /** Recorded changes that the read model has not shown yet. Beyond it what it says is mostly old, and nothing more is read from it; nor for a tenant that has more of them than thrice of what is free yet. */
   readonly unshown: number;
   /** Subscriptions known in memory before idle ones are forgotten. */
   readonly lanes: number;

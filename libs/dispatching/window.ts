@@ -1,12 +1,8 @@
 import { comparePositions } from '#kernel';
 import type { FedDelivery, OpenDelivery, OpenStatus, Order, Place } from './port.ts';
+import type { Tally } from './tenants.ts';
 
 const start: Place = { dueAtMs: 0, scheduledPosition: '0' };
-
-/** How many deliveries wait in memory, in all windows together. */
-export interface Waiting {
-  count: number;
-}
 
 /** A page of the read model that is being read. */
 export interface Page {
@@ -23,7 +19,7 @@ export interface Page {
 export class Window {
   readonly status: OpenStatus;
   order: Order;
-  readonly #waiting: Waiting;
+  readonly #waiting: Tally;
   #entries: OpenDelivery[] = [];
   readonly #ids = new Set<string>();
   #horizon: Place | null;
@@ -31,7 +27,7 @@ export class Window {
   #missed: Place | null = null;
   #reading: symbol | undefined;
 
-  constructor(status: OpenStatus, waiting: Waiting, known: 'nothing-open' | 'unknown') {
+  constructor(status: OpenStatus, waiting: Tally, known: 'nothing-open' | 'unknown') {
     this.status = status;
     this.order = status === 'PENDING' ? 'log' : 'due';
     this.#waiting = waiting;
@@ -76,13 +72,14 @@ export class Window {
     for (const entry of this.#entries.splice(index, 1)) this.#forget(entry);
   }
 
-  /** Takes a delivery in when it stands before the horizon and is due by `keepUntilMs`; else the read model keeps it. Over the limit the last one goes. */
+  /** Takes a delivery in when it stands before the horizon and is due by `keepUntilMs`; else the read model keeps it. At the limit the last one goes; what is there already above it stays, or it would be asked for again at once. */
   offer(entry: OpenDelivery, limit: number, keepUntilMs: number): void {
     if (this.#ids.has(entry.deliveryId)) return;
     const tooFar = this.order === 'due' && entry.dueAtMs > keepUntilMs;
     if (tooFar || this.#isBeyond(entry)) return this.lower(entry);
+    const most = Math.max(limit, this.#entries.length);
     this.#insert(entry);
-    while (this.#entries.length > limit) this.#evictLast();
+    if (this.#entries.length > most) this.#evictLast();
   }
 
   /** From this place on the read model may know more than we do. */
@@ -166,7 +163,7 @@ export class Window {
   }
 
   #clear(): void {
-    this.#waiting.count -= this.#entries.length;
+    this.#waiting.add(-this.#entries.length);
     this.#entries = [];
     this.#ids.clear();
     this.#reading = undefined;
@@ -179,12 +176,12 @@ export class Window {
     if (index === this.#entries.length) this.#entries.push(entry);
     else this.#entries.splice(index, 0, entry);
     this.#ids.add(entry.deliveryId);
-    this.#waiting.count += 1;
+    this.#waiting.add(1);
   }
 
   #forget(entry: OpenDelivery): void {
     this.#ids.delete(entry.deliveryId);
-    this.#waiting.count -= 1;
+    this.#waiting.add(-1);
   }
 }
 

@@ -141,6 +141,9 @@ export class DispatchingWorld {
   /** Requests under way by subscription, and the most there ever were. */
   readonly underWay = new Map<string, number>();
   readonly mostUnderWay = new Map<string, number>();
+  /** Whose subscription it is, by its id. */
+  siteOf: (subscriptionId: string) => Site = () => site;
+  readonly #sitesOfDeliveries = new Map<string, Site>();
   limits: Partial<DispatcherLimits> = {};
   schedule: readonly number[] | undefined;
   held: (partition: number) => boolean = () => true;
@@ -305,9 +308,9 @@ export class DispatchingWorld {
 
   // What others do
 
-  async #write(stream: string, event: DomainEvent<string, object> & { readonly dataText?: string }, more: Record<string, string> = {}): Promise<RecordedEvent> {
+  async #write(of: Site, stream: string, event: DomainEvent<string, object> & { readonly dataText?: string }, more: Record<string, string> = {}): Promise<RecordedEvent> {
     const revision = (this.log.streams.get(stream)?.length ?? 0) - 1;
-    const metadata = { recordedat: formatInstant(this.clock.now()), ...site, correlationid: 'corr-1', ...more };
+    const metadata = { recordedat: formatInstant(this.clock.now()), ...of, correlationid: 'corr-1', ...more };
     const written = { id: this.ids.uuid(), type: event.type, data: event.dataText ?? JSON.stringify(event.data), metadata };
     const { revision: at } = await this.#append(stream, revision < 0 ? 'NO_STREAM' : revision, [written]);
     const recorded = this.log.streams.get(stream)?.[at];
@@ -316,11 +319,12 @@ export class DispatchingWorld {
   }
 
   onSubscription(id: string, event: SubscriptionEvent): Promise<RecordedEvent> {
-    return this.#write(streamOf('webhooksubscription', site, id), event);
+    return this.#write(this.siteOf(id), streamOf('webhooksubscription', this.siteOf(id), id), event);
   }
 
   onDelivery(id: string, event: DomainEvent<string, object>): Promise<RecordedEvent> {
-    return this.#write(streamOf('webhookdelivery', site, id), event);
+    const of = this.#siteOfDelivery(id);
+    return this.#write(of, streamOf('webhookdelivery', of, id), event);
   }
 
   /** A subscription whose receiver is `https://<id>/hook`. */
@@ -329,9 +333,10 @@ export class DispatchingWorld {
     return this.onSubscription(id, { type: 'WebhookSubscriptionCreated', data: { ...settings, status, secret: { versionId: `${id}-1`, kind: 'managed', fingerprint: 'f' } } });
   }
 
-  /** Publishes an event and schedules its delivery to each subscription; answers the ids of the deliveries. */
+  /** Publishes an event and schedules its delivery to each subscription, all of one site; answers the ids of the deliveries. */
   async publish(eventId: string, to: readonly string[], dataText = '{"n":1}'): Promise<string[]> {
-    const event = await this.#write(eventStream(site, eventId), { type: eventPublished, data: {}, dataText }, { publishedid: eventId, publishedtype: 'order.placed' });
+    const of = to[0] === undefined ? site : this.siteOf(to[0]);
+    const event = await this.#write(of, eventStream(of, eventId), { type: eventPublished, data: {}, dataText }, { publishedid: eventId, publishedtype: 'order.placed' });
     const ids: string[] = [];
     for (const subscriptionId of to) ids.push(await this.scheduleDelivery(eventId, subscriptionId, event.position));
     await this.settle();
@@ -340,20 +345,26 @@ export class DispatchingWorld {
 
   /** What the fan-out does; also for an event that is not there. */
   async scheduleDelivery(eventId: string, subscriptionId: string, eventPosition: Position = '1', incarnation = this.incarnationOf(subscriptionId)): Promise<string> {
-    const id = deliveryId(site, eventId, subscriptionId, this.clock.now());
-    const data = { subscriptionId, incarnation, eventId, eventType: 'order.placed', eventPosition, eventStream: eventStream(site, eventId), operational: false };
+    const of = this.siteOf(subscriptionId);
+    const id = deliveryId(of, eventId, subscriptionId, this.clock.now());
+    this.#sitesOfDeliveries.set(id, of);
+    const data = { subscriptionId, incarnation, eventId, eventType: 'order.placed', eventPosition, eventStream: eventStream(of, eventId), operational: false };
     await this.onDelivery(id, { type: 'WebhookDeliveryScheduled', data });
     return id;
   }
 
   incarnationOf(subscriptionId: string): string {
-    return this.log.streams.get(streamOf('webhooksubscription', site, subscriptionId))?.findLast(({ type }) => type === 'WebhookSubscriptionCreated')?.id ?? '';
+    return this.log.streams.get(streamOf('webhooksubscription', this.siteOf(subscriptionId), subscriptionId))?.findLast(({ type }) => type === 'WebhookSubscriptionCreated')?.id ?? '';
   }
 
   // What came of it
 
   deliveryEvents(id: string): readonly RecordedEvent[] {
-    return this.log.streams.get(streamOf('webhookdelivery', site, id)) ?? [];
+    return this.log.streams.get(streamOf('webhookdelivery', this.#siteOfDelivery(id), id)) ?? [];
+  }
+
+  #siteOfDelivery(id: string): Site {
+    return this.#sitesOfDeliveries.get(id) ?? site;
   }
 
   delivery(id: string): DeliveryState {

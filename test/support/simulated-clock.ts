@@ -26,7 +26,11 @@ export function simulatedClock(startMs: number = simulatedStart): SimulatedClock
     monotonicMs = targetMs;
   }
 
-  const nextUntil = (endMs: number): Timer | undefined => [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
+  function nextUntil(endMs: number): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of timers) if (timer.atMs <= endMs && timer.atMs < (next?.atMs ?? Infinity)) next = timer;
+    return next;
+  }
 
   return {
     now: () => wallMs,
