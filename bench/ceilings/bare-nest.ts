@@ -18,8 +18,8 @@ class ValidCommand implements PipeTransform<unknown, CommandBody> {
   }
 }
 
-class ValidEvent implements PipeTransform<unknown, PublishEventPayload> {
-  transform = (json: unknown): PublishEventPayload => valid(readDto(PublishEventPayload, json));
+class ValidEvents implements PipeTransform<unknown, readonly PublishEventPayload[]> {
+  transform = (json: unknown): readonly PublishEventPayload[] => (Array.isArray(json) ? json : [json]).map((item) => valid(readDto(PublishEventPayload, item)));
 }
 
 @Controller()
@@ -32,8 +32,8 @@ class Bare {
 
   @Post('/api/events')
   @HttpCode(200)
-  publish(@Body(new ValidEvent()) { eventId = '' }: PublishEventPayload): object {
-    return { items: [{ eventId, status: 'ACCEPTED' }] };
+  publish(@Body(new ValidEvents()) events: readonly PublishEventPayload[]): object {
+    return { items: events.map(({ eventId }) => ({ eventId, status: 'ACCEPTED' })) };
   }
 }
 

@@ -16,7 +16,8 @@ export interface SendOrder {
 async function send({ url, connections, requests, body, signingSecret, maxMs }: SendOrder): Promise<number> {
   const key = parseSigningSecret(signingSecret);
   if ('refused' in key) throw new TypeError(key.detail);
-  const pool = new Pool(url, { connections, pipelining: 1 });
+  const { origin, pathname: path } = new URL(url);
+  const pool = new Pool(origin, { connections, pipelining: 1 });
   const bytes = Buffer.from(body);
   const post = async (): Promise<void> => {
     const id = `dlv_${randomUUID()}`;
@@ -31,7 +32,7 @@ async function send({ url, connections, requests, body, signingSecret, maxMs }: 
       [signatureHeaders.standard]: signStandard({ ...signed, id }),
       [signatureHeaders.roost]: signRoost(signed),
     };
-    const answer = await pool.request({ method: 'POST', path: '/ceiling', headers, body: bytes });
+    const answer = await pool.request({ method: 'POST', path, headers, body: bytes });
     await answer.body.dump();
     if (answer.statusCode !== 200) throw new Error(`the receiver answered ${answer.statusCode}`);
   };
