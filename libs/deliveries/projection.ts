@@ -137,7 +137,7 @@ export const deliveryProjection: Projection = {
     const fact = domainEvent<DeliveryEvent>(event, types);
     if (fact === undefined) return trackRevision(event, rows);
     const { site, id } = resourceOf(event);
-    const before = rows.get(deliveryTable, [id]);
+    const before = rowBefore(fact, id, rows);
     // Without a row the delivery ended longer ago than history is kept: what still happens to it is history too.
     if (before === undefined && fact.type !== 'WebhookDeliveryScheduled') return;
     const after = deliveryRow(site, id, before, fact);
@@ -147,6 +147,9 @@ export const deliveryProjection: Projection = {
     if (fact.type !== 'WebhookDeliveryDuplicateAttempted') recordHealth(after, fact, rows);
   },
 };
+
+/** A delivery begins with being scheduled, so nothing is looked up then. */
+const rowBefore = (fact: Stored<DeliveryEvent>, id: string, rows: Rows): DeliveryRow | undefined => (fact.type === 'WebhookDeliveryScheduled' ? undefined : rows.get(deliveryTable, [id]));
 
 function purged(event: RecordedEvent, rows: Rows): void {
   if (event.type !== 'WebhookSubscriptionPurged') return;

@@ -17,6 +17,8 @@ export interface RecordedEvent extends NewEvent {
   readonly stream: string;
   readonly revision: number;
   readonly position: Position;
+  /** What the metadata says of it, where that is at hand without reading the metadata. */
+  readonly recordedat?: string | undefined;
 }
 
 /** What a decider decides: a fact of one of its domain's types. */
@@ -36,10 +38,48 @@ export type Stored<Event extends DomainEvent<string, object>> = Event & {
   readonly metadata: Metadata;
 };
 
+/** When an event was decided, as its metadata says it: RFC 3339. */
+export const recordedatOf = (event: RecordedEvent): string | undefined => event.recordedat ?? event.metadata['recordedat'];
+
+/** The same in milliseconds since 1970 UTC; NaN when it can't be read. Many events of a batch say the same. */
+export function recordedAtMsOf(event: RecordedEvent): number {
+  const text = recordedatOf(event) ?? '';
+  if (text !== lastRead.text) lastRead = { text, ms: Date.parse(text) };
+  return lastRead.ms;
+}
+
+let lastRead = { text: '', ms: NaN };
+
 /** Reads the envelope of a recorded event; `data` is parsed. Throws when it is not JSON: a poison event. */
 export function stored<Event extends DomainEvent<string, object>>(event: RecordedEvent): Stored<Event> {
-  const recordedAt = Date.parse(event.metadata['recordedat'] ?? '');
+  const recordedAt = recordedAtMsOf(event);
   if (Number.isNaN(recordedAt)) throw new TypeError(`event ${event.id} at ${event.position} has no readable recordedat`);
-  const { id, stream, revision, position, metadata } = event;
-  return { id, stream, revision, position, metadata, recordedAt, type: event.type, data: JSON.parse(event.data) as unknown } as Stored<Event>;
+  return new Fact(event, recordedAt, JSON.parse(event.data)) as unknown as Stored<Event>;
+}
+
+/** Its metadata is read when somebody asks for it. */
+class Fact {
+  readonly id: string;
+  readonly stream: string;
+  readonly revision: number;
+  readonly position: Position;
+  readonly recordedAt: number;
+  readonly type: string;
+  readonly data: unknown;
+  readonly #event: RecordedEvent;
+
+  constructor(event: RecordedEvent, recordedAt: number, data: unknown) {
+    this.id = event.id;
+    this.stream = event.stream;
+    this.revision = event.revision;
+    this.position = event.position;
+    this.recordedAt = recordedAt;
+    this.type = event.type;
+    this.data = data;
+    this.#event = event;
+  }
+
+  get metadata(): Metadata {
+    return this.#event.metadata;
+  }
 }

@@ -1,4 +1,4 @@
-import type { Metadata, RecordedEvent } from '#kernel';
+import { type Metadata, recordedAtMsOf, type RecordedEvent } from '#kernel';
 
 /**
  * The one type in an `event-…` stream. Its data is the publisher's JSON text, byte for byte; everything else stands in
@@ -25,7 +25,7 @@ export interface PublishedEvent {
 /** Reads a published event of the log without parsing its data. Throws when its metadata is not what was written: a poison event. */
 export function readPublishedEvent(event: RecordedEvent): PublishedEvent {
   const { metadata } = event;
-  const recordedAtMs = Date.parse(required(metadata, 'recordedat'));
+  const recordedAtMs = recordedAtMsOf(event);
   if (event.type !== eventPublished || Number.isNaN(recordedAtMs)) throw new TypeError(`${event.type} at ${event.position} is not a published event`);
   return {
     eventId: required(metadata, 'publishedid'),

@@ -1,9 +1,9 @@
-import type { EventBatch, EventStore } from '#event-store';
-import { comparePositions, type Position } from '#kernel';
+import type { EventStore } from '#event-store';
+import type { Position } from '#kernel';
 import { removeModel, type Standing } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
-import { followed } from './projections.ts';
 import { lowest, type Projector } from './projector.ts';
+import { logFrom, readAhead } from './read-ahead.ts';
 
 export interface BesideParts {
   readonly store: EventStore;
@@ -16,8 +16,6 @@ export interface BesideParts {
   readonly historyDays: number;
   readonly signal: AbortSignal;
 }
-
-const batchEvents = 1_000;
 
 /**
  * Builds projections anew in a file beside the live one, which goes on serving, and puts it in its place when it has
@@ -47,20 +45,15 @@ export async function buildBeside(parts: BesideParts): Promise<void> {
 /** Folds up to a position, or up to the head. */
 async function catchUp({ store, names, signal }: BesideParts, thread: ModelThread, standings: readonly Standing[], upTo: Position | undefined): Promise<readonly Standing[]> {
   let now = standings;
-  for (let from = next(now, upTo); from !== undefined; ) {
+  const from = lowest(now);
+  if (from === undefined) return now;
+  signal.throwIfAborted();
+  for await (const batch of readAhead(logFrom(store, from, upTo))) {
     signal.throwIfAborted();
-    const batch = cut(await store.readAll(from, followed, batchEvents), upTo);
     now = await thread.fold(batch.events, batch.position);
     refusePoison(now, names);
-    from = batch.caughtUp && upTo === undefined ? undefined : next(now, upTo);
   }
   return now;
-}
-
-/** Where to read on; undefined when there is nothing more to fold. */
-function next(standings: readonly Standing[], upTo: Position | undefined): Position | undefined {
-  const from = lowest(standings);
-  return from !== undefined && upTo !== undefined && comparePositions(from, upTo) >= 0 ? undefined : from;
 }
 
 /** A projection that stops on the way would only take the place of one that serves. */
@@ -68,10 +61,4 @@ function refusePoison(standings: readonly Standing[], names: readonly string[]):
   for (const { name, poison } of standings) {
     if (poison !== null && names.includes(name)) throw new Error(`${name} can't fold event ${poison.eventId} at ${poison.position}: ${poison.error}`);
   }
-}
-
-/** What of a batch stands up to a position. */
-export function cut(batch: EventBatch, upTo: Position | undefined): EventBatch {
-  if (upTo === undefined || comparePositions(batch.position, upTo) <= 0) return batch;
-  return { events: batch.events.filter((event) => comparePositions(event.position, upTo) <= 0), position: upTo, caughtUp: batch.caughtUp };
 }

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { transcriptTable } from '#deliveries';
-import { comparePositions, type Position, type Projection, type RecordedEvent, startOfLog } from '#kernel';
+import { comparePositions, type Position, type Projection, type RecordedEvent, recordedatOf, startOfLog } from '#kernel';
 import { isSqliteError } from './error-code.ts';
 import { makePrivate } from './private-file.ts';
 import { projections } from './projections.ts';
 import { dropHistory } from './retention.ts';
+import { Routes } from './routes.ts';
 import { RowCache } from './row-cache.ts';
 import { createTable, dropTable, type Row, selectInKeyOrder } from './sql.ts';
 
@@ -136,7 +137,7 @@ export class ModelFile {
     const lastEvent = this.#lastEvent;
     try {
       this.database.transaction(() => {
-        for (const folding of this.#folding) this.#fold(folding, events, position);
+        this.#fold(events, position);
         this.#keepLast(events.at(-1));
       }).immediate();
     } catch (error) {
@@ -156,31 +157,31 @@ export class ModelFile {
     this.#saveLastEvent.run(last.position, last.id);
   }
 
-  #fold(folding: Folding, events: readonly RecordedEvent[], position: Position): void {
-    const { projection, rows } = folding;
-    if (rows === null || folding.poison !== null || comparePositions(position, folding.position) <= 0) return;
-    const fresh = events.filter((event) => comparePositions(event.position, folding.position) > 0);
-    folding.position = this.#foldUntilPoison(folding, rows, fresh) ?? position;
-    rows.flush();
-    this.#saveCheckpoint.run(projection.name, folding.definition, folding.position, folding.day);
-  }
-
-  /** Where it stopped, short of the poison; undefined when it did not. */
-  #foldUntilPoison(folding: Folding, rows: RowCache, events: readonly RecordedEvent[]): Position | undefined {
-    let reached = folding.position;
-    for (const event of events) {
-      folding.poison = concerns(folding.projection, event) ? this.#foldOne(folding, rows, event) : null;
-      if (folding.poison !== null) return reached;
-      reached = event.position;
+  #fold(events: readonly RecordedEvent[], position: Position): void {
+    const running = this.#folding.filter(({ rows, poison, position: seen }) => rows !== null && poison === null && comparePositions(position, seen) > 0);
+    const routes = new Routes(running, events);
+    events.forEach((event, index) => {
+      for (const { to, seen } of routes.of(event)) {
+        if (index < seen || to.poison !== null) continue;
+        to.poison = this.#foldOne(to, event);
+        // It stands short of the poison.
+        if (to.poison !== null && index > seen) to.position = events[index - 1]?.position ?? to.position;
+      }
+    });
+    for (const folding of running) {
+      if (folding.poison === null) folding.position = position;
+      folding.rows?.flush();
+      this.#saveCheckpoint.run(folding.projection.name, folding.definition, folding.position, folding.day);
     }
-    return undefined;
   }
 
-  #foldOne(folding: Folding, rows: RowCache, event: RecordedEvent): Poison | null {
+  #foldOne(folding: Folding, event: RecordedEvent): Poison | null {
+    const { projection, rows } = folding;
+    if (rows === null) return null;
     this.#turnDay(folding, rows, event);
     rows.beginEvent();
     try {
-      folding.projection.apply(event, rows);
+      projection.apply(event, rows);
       return null;
     } catch (error) {
       if (isSqliteError(error)) throw error;
@@ -191,7 +192,9 @@ export class ModelFile {
 
   /** History is dropped when a day begins in the events' own time, so that a rebuild drops the same at the same place of the log. */
   #turnDay(folding: Folding, rows: RowCache, event: RecordedEvent): void {
-    const day = (event.metadata['recordedat'] ?? '').slice(0, 10);
+    const recordedat = recordedatOf(event) ?? '';
+    if (folding.day !== '' && recordedat.startsWith(folding.day)) return;
+    const day = recordedat.slice(0, 10);
     if (day <= folding.day || !isDay(day)) return;
     folding.day = day;
     rows.flush();
@@ -223,8 +226,6 @@ export function digestOf(database: Database.Database, transcriptsFromMs = 0): Di
 }
 
 const isDay = (text: string | undefined): text is string => text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text);
-
-const concerns = ({ prefixes }: Projection, { stream }: RecordedEvent): boolean => prefixes.some((prefix) => stream.startsWith(prefix));
 
 /** A parser's message quotes what it read, which may be anybody's data. */
 const reasonOf = (error: unknown): string => (error instanceof SyntaxError ? 'its data is not JSON' : error instanceof Error ? error.message : 'it threw no error');

@@ -1,12 +1,11 @@
 import { Worker } from 'node:worker_threads';
-import { type Position, prefixOf, type RecordedEvent } from '#kernel';
+import type { Position, RecordedEvent } from '#kernel';
 import { ReadModelsUnavailable } from './errors.ts';
+import { flatten } from './flat-events.ts';
 import type { Standing } from './model-file.ts';
 import type { Answer, Operations, Question } from './worker.ts';
 
 const fromSource = import.meta.url.endsWith('.ts');
-
-const published = prefixOf('event');
 
 /** A thread that holds one file of read models. */
 export class ModelThread {
@@ -40,9 +39,9 @@ export class ModelThread {
     });
   }
 
-  /** Folds a batch. What was published stays in the log: no projection reads it, and a thousand events could be 256 MB of it. */
+  /** Folds a batch. */
   fold(events: readonly RecordedEvent[], position: Position): Promise<readonly Standing[]> {
-    return this.ask('apply', { events: events.map((event) => (event.stream.startsWith(published) ? { ...event, data: '' } : event)), position });
+    return this.ask('apply', { events: flatten(events), position });
   }
 
   /** Ends the thread at once. Nothing that was committed is lost. */

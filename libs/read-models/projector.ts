@@ -1,11 +1,11 @@
 import type { EventBatch, EventStore } from '#event-store';
 import { type Clock, comparePositions, laterPosition, type Position, sleep, startOfLog } from '#kernel';
-import { ReadModelsUnavailable } from './errors.ts';
 import type { Standing } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
 import type { Committed, ProjectionStatus, ReadModelAlarm } from './port.ts';
 import { followed } from './projections.ts';
 import type { Queries } from './queries/all.ts';
+import { readAhead } from './read-ahead.ts';
 import { whyOfAnotherLog } from './same-log.ts';
 
 export interface ProjectorParts {
@@ -225,21 +225,18 @@ export class Projector {
 
   /** Until the signal aborts, or what is read is not what is needed (it stood further back, or all are ahead of it): then it is to be called again. */
   async #follow(after: Position, signal: AbortSignal): Promise<void> {
-    let folding: Promise<Error | null> = Promise.resolve(null);
+    const left = new AbortController();
     let read = after;
-    for await (const batch of this.#parts.store.subscribe(after, followed, signal)) {
-      const failed = await folding;
-      if (failed !== null) throw failed;
-      const from = this.#from();
-      if (comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
-      read = batch.position;
-      folding = this.#commit(batch).then(
-        () => null,
-        (error: unknown) => (error instanceof Error ? error : new ReadModelsUnavailable('it threw no error')),
-      );
+    try {
+      for await (const batch of readAhead(this.#parts.store.subscribe(after, followed, AbortSignal.any([signal, left.signal])))) {
+        const from = this.#from();
+        if (comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
+        read = batch.position;
+        await this.#commit(batch);
+      }
+    } finally {
+      left.abort();
     }
-    const failed = await folding;
-    if (failed !== null) throw failed;
   }
 
   async #commit(batch: EventBatch): Promise<void> {

@@ -1,10 +1,10 @@
 import type { EventStore } from '#event-store';
 import { type Clock, comparePositions, type Position, startOfLog } from '#kernel';
-import { cut } from './beside.ts';
 import { removeModel } from './model-file.ts';
 import { ModelThread } from './model-thread.ts';
 import { followed } from './projections.ts';
 import type { Projector } from './projector.ts';
+import { cut, logFrom, readAhead } from './read-ahead.ts';
 import { logKeepsFromMs } from './retention.ts';
 
 export interface ReplayProgress {
@@ -41,7 +41,6 @@ export interface ReplayParts {
   readonly onEnd: () => void;
 }
 
-const batchEvents = 1_000;
 const progressEveryMs = 500;
 
 /** Folds the log from its start into a scratch file in a thread of its own, and compares what comes out with the live file. */
@@ -106,8 +105,7 @@ export class Replay {
 
   async *#foldTo(goal: Position): AsyncGenerator<ReplayProgress> {
     const { store, clock } = this.#parts;
-    while (comparePositions(this.#position, goal) < 0) {
-      const batch = cut(await store.readAll(this.#position, followed, batchEvents), goal);
+    for await (const batch of readAhead(logFrom(store, this.#position, goal))) {
       await this.#thread.fold(batch.events, batch.position);
       this.#position = batch.position;
       this.#events += batch.events.length;

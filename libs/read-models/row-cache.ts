@@ -2,154 +2,256 @@ import type Database from 'better-sqlite3';
 import { type AnyTable, type Cell, type ColumnType, isPosition, type Rows, type Table } from '#kernel';
 import { type Row, selectByKey, update, upsert } from './sql.ts';
 
-/** `stored`: what the file holds (null: no row; undefined: not known). To be written when it is another than `row`. */
-interface Entry {
-  readonly row: Row | null;
-  readonly stored: Row | null | undefined;
+/** A row that is to be written, and its cells in the order of the table's columns. */
+interface Changed {
+  readonly row: Row;
+  readonly cells: readonly Cell[];
 }
 
 /** How many rows of a table stay in memory between batches. */
 const maxKept = 20_000;
+
+interface TableRows {
+  /** Takes a row that is known to fit; answers how to take that back. */
+  put(row: Row, cells: readonly Cell[]): Undo;
+  undo(what: Undo): void;
+  /** Writes what changed, within the transaction that is open. */
+  flush(): void;
+  /** Forgets everything. */
+  clear(): void;
+}
+
+/** What a put replaced. */
+interface Undo {
+  readonly table: TableRows;
+  readonly name: string;
+  readonly before: Changed | undefined;
+}
 
 /**
  * The rows of one projection: read through and written behind, so that a row that changes ten times in a batch is
  * written once, with only its changed columns. What one event did can be taken back until the next begins.
  */
 export class RowCache implements Rows {
-  readonly #tables = new Map<string, CachedTable>();
+  readonly #tables = new Map<string, CachedTable | HistoryTable>();
   /** What the current event replaced, latest last. */
-  #undo: { readonly entries: Map<string, Entry>; readonly name: string; readonly before: Entry | undefined }[] = [];
+  readonly #undo: Undo[] = [];
   /** Rows of history older than this are not stored. */
   readonly #skipHistoryBelowMs: number;
 
   constructor(database: Database.Database, tables: readonly AnyTable[], skipHistoryBelowMs: number) {
-    for (const table of tables) this.#tables.set(table.name, new CachedTable(database, table));
+    for (const table of tables) this.#tables.set(table.name, table.historyBy === undefined ? new CachedTable(database, table) : new HistoryTable(database, table));
     this.#skipHistoryBelowMs = skipHistoryBelowMs;
   }
 
   get<R extends object>(table: Table<R>, key: readonly Cell[]): R | undefined {
-    return (this.#of(table).get(key) ?? undefined) as R | undefined;
+    return this.#read(table).get(key) as R | undefined;
   }
 
   put<R extends object>(table: Table<R>, row: R): void {
-    const cached = this.#of(table);
-    const cells = cached.checked(row);
-    if (table.historyBy !== undefined && Number(cells[table.historyBy]) < this.#skipHistoryBelowMs) return;
-    const name = cached.nameOf(cells);
-    const before = cached.entries.get(name);
-    this.#undo.push({ entries: cached.entries, name, before });
-    cached.entries.set(name, { row: cells, stored: before?.stored });
+    const rows = this.#of(table);
+    const cells = rows.shape.checked(row as Row);
+    if (table.historyBy !== undefined && Number(row[table.historyBy]) < this.#skipHistoryBelowMs) return;
+    this.#undo.push(rows.put(row as Row, cells));
   }
 
   list<R extends object>(table: Table<R>, keyStart: readonly Cell[]): readonly R[] {
-    return this.#of(table).list(keyStart) as R[];
+    return this.#read(table).list(keyStart) as R[];
   }
 
   /** What follows belongs to one event. */
   beginEvent(): void {
-    this.#undo = [];
+    this.#undo.length = 0;
   }
 
   /** Takes back what the current event did. */
   undoEvent(): void {
-    for (const { entries, name, before } of this.#undo.reverse()) {
-      if (before === undefined) entries.delete(name);
-      else entries.set(name, before);
-    }
-    this.#undo = [];
+    for (let one = this.#undo.pop(); one !== undefined; one = this.#undo.pop()) one.table.undo(one);
   }
 
   /** Writes what changed, within the transaction that is open. */
   flush(): void {
-    this.#undo = [];
+    this.#undo.length = 0;
     for (const table of this.#tables.values()) table.flush();
   }
 
   /** Forgets everything: after a rollback, or when the file was changed past this. */
   clear(): void {
-    this.#undo = [];
-    for (const { entries } of this.#tables.values()) entries.clear();
+    this.#undo.length = 0;
+    for (const table of this.#tables.values()) table.clear();
   }
 
-  #of(table: AnyTable): CachedTable {
+  #of(table: AnyTable): CachedTable | HistoryTable {
     const known = this.#tables.get(table.name);
     if (known === undefined) throw new TypeError(`${table.name} is no table of this projection`);
     return known;
   }
+
+  #read(table: AnyTable): CachedTable {
+    const known = this.#of(table);
+    if (known instanceof HistoryTable) throw new TypeError(`${table.name} is history, which a fold can't read`);
+    return known;
+  }
 }
 
-class CachedTable {
-  readonly entries = new Map<string, Entry>();
+/** The columns of a table, by their place. */
+class Shape {
+  readonly names: readonly string[];
+  readonly #table: AnyTable;
+  readonly #types: readonly ColumnType[];
+  readonly #keyPlaces: readonly number[];
+
+  constructor(table: AnyTable) {
+    this.#table = table;
+    this.names = Object.keys(table.columns);
+    this.#types = Object.values(table.columns);
+    this.#keyPlaces = table.key.map((column) => this.names.indexOf(column));
+  }
+
+  /** The row's cells, once it is certain that it can be stored: so the event is poison, and not the batch. */
+  checked(row: Row): readonly Cell[] {
+    const cells = this.cellsOf(row);
+    for (let place = 0; place < cells.length; place += 1) {
+      const cell = cells[place];
+      if (cell === null ? this.#keyPlaces.includes(place) : !fits(this.#types[place], cell)) throw new TypeError(`${this.#table.name}.${this.names[place]} can't hold ${cell === null ? 'null' : typeof cell}`);
+    }
+    return cells;
+  }
+
+  cellsOf(row: Row): readonly Cell[] {
+    return this.names.map((name) => row[name] as Cell);
+  }
+
+  /** As `keyName` of the row's key. */
+  nameOf(cells: readonly Cell[]): string {
+    let name = '';
+    for (const place of this.#keyPlaces) name += `${cells[place]}\0`;
+    return name;
+  }
+
+  keyOf(cells: readonly Cell[]): readonly Cell[] {
+    return this.#keyPlaces.map((place) => cells[place] as Cell);
+  }
+}
+
+/** Rows of history: written, and never read by a fold, because when they are dropped is the store's affair. */
+class HistoryTable implements TableRows {
+  readonly shape: Shape;
+  readonly #upsert: Database.Statement<[readonly Cell[]]>;
+  #changed: (readonly Cell[])[] = [];
+  readonly #undo: Undo = { table: this, name: '', before: undefined };
+
+  constructor(database: Database.Database, table: AnyTable) {
+    this.shape = new Shape(table);
+    this.#upsert = database.prepare<[readonly Cell[]]>(upsert(table));
+  }
+
+  put(_row: Row, cells: readonly Cell[]): Undo {
+    this.#changed.push(cells);
+    return this.#undo;
+  }
+
+  undo(): void {
+    this.#changed.pop();
+  }
+
+  flush(): void {
+    for (const cells of this.#changed) this.#upsert.run(cells);
+    this.#changed = [];
+  }
+
+  clear(): void {
+    this.#changed = [];
+  }
+}
+
+class CachedTable implements TableRows {
+  readonly shape: Shape;
   readonly #database: Database.Database;
   readonly #table: AnyTable;
-  readonly #columns: readonly (readonly [name: string, fits: (cell: unknown) => boolean, isKey: boolean])[];
   readonly #select: Database.Statement<Cell[], Row>;
-  readonly #upsert: Database.Statement<Cell[]>;
-  readonly #updates = new Map<string, Database.Statement<Cell[]>>();
+  readonly #upsert: Database.Statement<[readonly Cell[]]>;
+  readonly #updates = new Map<string, Database.Statement<[readonly Cell[]]>>();
+  /** What the file holds; null: no such row. */
+  readonly #stored = new Map<string, Row | null>();
+  /** What is to be written. */
+  readonly #changed = new Map<string, Changed>();
 
   constructor(database: Database.Database, table: AnyTable) {
     this.#database = database;
     this.#table = table;
-    this.#columns = Object.entries(table.columns).map(([name, type]) => [name, fits[type], table.key.includes(name)]);
+    this.shape = new Shape(table);
     this.#select = database.prepare<Cell[], Row>(selectByKey(table));
-    this.#upsert = database.prepare<Cell[]>(upsert(table));
+    this.#upsert = database.prepare<[readonly Cell[]]>(upsert(table));
   }
 
-  get(key: readonly Cell[]): Row | null {
+  get(key: readonly Cell[]): Row | undefined {
     const name = keyName(key);
-    const known = this.entries.get(name);
-    if (known !== undefined) return known.row;
-    const row = this.#select.get(...key) ?? null;
-    this.entries.set(name, { row, stored: row });
+    const changed = this.#changed.get(name);
+    if (changed !== undefined) return changed.row;
+    const stored = this.#stored.get(name);
+    if (stored !== undefined) return stored ?? undefined;
+    const row = this.#select.get(...key);
+    this.#stored.set(name, row ?? null);
     return row;
   }
 
   list(keyStart: readonly Cell[]): readonly Row[] {
     const found = new Map<string, Row>();
     const stored = this.#database.prepare<Cell[], Row>(selectByKey(this.#table, keyStart.length)).all(...keyStart);
-    for (const row of stored) found.set(this.nameOf(row), row);
-    for (const [name, { row }] of this.entries) if (row !== null && name.startsWith(keyName(keyStart))) found.set(name, row);
+    for (const row of stored) found.set(this.shape.nameOf(this.shape.cellsOf(row)), row);
+    for (const [name, { row }] of this.#changed) if (name.startsWith(keyName(keyStart))) found.set(name, row);
     return [...found.values()];
   }
 
-  nameOf(row: Row): string {
-    return keyName(this.#table.key.map((column) => row[column] ?? null));
+  put(row: Row, cells: readonly Cell[]): Undo {
+    const name = this.shape.nameOf(cells);
+    const before = this.#changed.get(name);
+    this.#changed.set(name, { row, cells });
+    return { table: this, name, before };
   }
 
-  /** The row, once it is certain that it can be stored: so the event is poison, and not the batch. */
-  checked(row: object): Row {
-    const cells = row as Row;
-    for (const [name, fit, isKey] of this.#columns) {
-      const cell = cells[name];
-      if (cell === null ? isKey : !fit(cell)) throw new TypeError(`${this.#table.name}.${name} can't hold ${cell === null ? 'null' : typeof cell}`);
-    }
-    return cells;
+  undo({ name, before }: Undo): void {
+    if (before === undefined) this.#changed.delete(name);
+    else this.#changed.set(name, before);
   }
 
   flush(): void {
-    for (const [name, { row, stored }] of this.entries) {
-      if (row === stored || row === null) continue;
-      this.#write(row, stored);
-      this.entries.set(name, { row, stored: row });
+    for (const [name, { row, cells }] of this.#changed) {
+      this.#write(cells, this.#stored.get(name));
+      this.#stored.set(name, row);
     }
-    if (this.entries.size > maxKept) this.entries.clear();
+    this.#changed.clear();
+    if (this.#stored.size > maxKept) this.#stored.clear();
   }
 
-  #write(row: Row, stored: Row | null | undefined): void {
+  clear(): void {
+    this.#changed.clear();
+    this.#stored.clear();
+  }
+
+  #write(cells: readonly Cell[], stored: Row | null | undefined): void {
     if (stored === undefined || stored === null) {
-      this.#upsert.run(...this.#columns.map(([name]) => row[name] ?? null));
+      this.#upsert.run(cells);
       return;
     }
-    const changed = this.#columns.flatMap(([name]) => (row[name] === stored[name] ? [] : [name]));
+    const changed: number[] = [];
+    const bound: Cell[] = [];
+    for (const [place, cell] of cells.entries()) {
+      if (cell === stored[this.shape.names[place] as string]) continue;
+      changed.push(place);
+      bound.push(cell);
+    }
     if (changed.length === 0) return;
-    this.#update(changed).run(...[...changed, ...this.#table.key].map((name) => row[name] ?? null));
+    bound.push(...this.shape.keyOf(cells));
+    this.#update(changed).run(bound);
   }
 
-  #update(changed: readonly string[]): Database.Statement<Cell[]> {
-    const name = changed.join();
+  #update(places: readonly number[]): Database.Statement<[readonly Cell[]]> {
+    const name = places.join();
     const known = this.#updates.get(name);
     if (known !== undefined) return known;
-    const statement = this.#database.prepare<Cell[]>(update(this.#table, changed));
+    const statement = this.#database.prepare<[readonly Cell[]]>(update(this.#table, places.map((place) => this.shape.names[place] as string)));
     this.#updates.set(name, statement);
     return statement;
   }
@@ -158,8 +260,13 @@ class CachedTable {
 /** One name per key: cells of keys hold no NUL, and the start of a key is the start of its name. */
 const keyName = (key: readonly Cell[]): string => `${key.join('\0')}\0`;
 
-const fits: Record<ColumnType, (cell: unknown) => boolean> = {
-  text: (cell) => typeof cell === 'string',
-  integer: (cell) => Number.isSafeInteger(cell),
-  position: (cell) => typeof cell === 'string' && isPosition(cell),
-};
+function fits(type: ColumnType | undefined, cell: unknown): boolean {
+  switch (type) {
+    case 'text':
+      return typeof cell === 'string';
+    case 'integer':
+      return Number.isSafeInteger(cell);
+    default:
+      return typeof cell === 'string' && isPosition(cell);
+  }
+}

@@ -1,8 +1,9 @@
 import { renameSync, rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import type { Position, RecordedEvent } from '#kernel';
+import type { Position } from '#kernel';
 import { codeOf } from './error-code.ts';
+import { type FlatEvents, unflattened } from './flat-events.ts';
 import { copyWithout, type Digest, digestOf, type LastEvent, ModelFile, type OpenOptions, removeModel, type Standing } from './model-file.ts';
 import { type Queries, queries } from './queries/all.ts';
 
@@ -14,7 +15,7 @@ export interface Operations {
   reset(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[] };
   /** Makes a copy of the live file without some projections and opens it. */
   openBeside(of: OpenOptions & { readonly livePath: string; readonly path: string; readonly without: readonly string[] }): { readonly standings: readonly Standing[] };
-  apply(of: { readonly events: readonly RecordedEvent[]; readonly position: Position }): readonly Standing[];
+  apply(of: { readonly events: FlatEvents; readonly position: Position }): readonly Standing[];
   query(of: { readonly name: keyof Queries; readonly args: unknown }): unknown;
   digest(of: null): Digest;
   /** Holds on to the live file as it is now, beside the file that is open. */
@@ -67,7 +68,7 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     file = new ModelFile(path, options);
     return { standings: file.standings() };
   },
-  apply: ({ events, position }: Parameters<Operations['apply']>[0]) => open().apply(events, position),
+  apply: ({ events, position }: Parameters<Operations['apply']>[0]) => open().apply(unflattened(events), position),
   query({ name, args }: Parameters<Operations['query']>[0]) {
     // The caller's types join name and arguments; messages lose them.
     const query = queries[name] as (database: Database.Database, args: unknown) => unknown;
