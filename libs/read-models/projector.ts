@@ -230,7 +230,7 @@ export class Projector {
     try {
       for await (const batch of readAhead(this.#parts.store.subscribe(after, followed, AbortSignal.any([signal, left.signal])))) {
         const from = this.#from();
-        if (comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
+        if (signal.aborted || comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
         read = batch.position;
         await this.#commit(batch);
       }
