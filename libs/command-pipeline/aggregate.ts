@@ -50,8 +50,12 @@ export function createAggregates(store: Pick<EventStore, 'readStream'>, capacity
   function remember(stream: string, entry: Entry): void {
     entries.set(stream, entry);
     weight += weightOf(entry);
+    if (weight > capacity) makeRoom(stream);
+  }
+
+  function makeRoom(kept: string): void {
     for (const [oldest, old] of entries) {
-      if (weight <= capacity || oldest === stream) break;
+      if (weight <= capacity || oldest === kept) return;
       entries.delete(oldest);
       weight -= weightOf(old);
     }

@@ -1,5 +1,5 @@
 import { appendBytes, maxAppendBytes, OutcomeUnknown, StoreUnavailable } from '#event-store';
-import { formatInstant, isRefusal, type NewEvent, type Receipt, refuse, type Refusal } from '#kernel';
+import { formatInstant, isRefusal, type Metadata, type NewEvent, type Receipt, refuse, type Refusal } from '#kernel';
 import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
 import { appendUntilKnown } from './append.ts';
 import { type Attempt, begin } from './attempt.ts';
@@ -73,7 +73,7 @@ async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attem
     if (receipt !== undefined) return await replay(world, aggregates, attempt, loaded, receipt);
     const draft = await draftOf(world, aggregates, attempt, loaded, tries);
     if (isRefusal(draft)) return draft;
-    const refusal = claimed ? undefined : await claim(world, attempt, draft.plan.nowMs);
+    const refusal = claimed ? undefined : await claim(world, attempt, draft.metadata);
     if (refusal !== undefined) return refusal;
     claimed = true;
     const answer = await write(world, aggregates, attempt, loaded, draft);
@@ -89,9 +89,8 @@ async function replay(world: World, aggregates: Aggregates, attempt: Attempt, lo
   return await settle(world, aggregates, attempt, loaded, receipt, receipt.attemptId === attempt.attemptId ? 'first' : 'replay', null);
 }
 
-async function claim(world: World, attempt: Attempt, nowMs: number): Promise<Refusal | undefined> {
+async function claim(world: World, attempt: Attempt, metadata: Metadata): Promise<Refusal | undefined> {
   const { request, commandId, attemptId, fingerprint, fpv, resourceId } = attempt;
-  const metadata = metadataOf(request, commandId, attemptId, nowMs);
   return await claimKey(world.store, world.clock, attempt.claimStream, { fingerprint, fpv, commandType: request.commandType, resourceId }, metadata, eventIdOf(commandId, attemptId, 0, -1), attempt.deadlineMs);
 }
 
@@ -99,6 +98,8 @@ async function claim(world: World, attempt: Attempt, nowMs: number): Promise<Ref
 interface Draft {
   readonly plan: Plan;
   readonly receipt: Receipt;
+  /** The envelope of everything that this try writes. */
+  readonly metadata: Metadata;
   readonly events: readonly NewEvent[];
 }
 
@@ -107,8 +108,9 @@ async function draftOf(world: World, aggregates: Aggregates, attempt: Attempt, l
   const plan = await planOf(world, aggregates, attempt, loaded, tries);
   if (isRefusal(plan)) return plan;
   const receipt = receiptOf(attempt, loaded, plan);
-  const events = eventsOf(attempt, plan, receipt, tries);
-  if (appendBytes(events) <= maxAppendBytes) return { plan, receipt, events };
+  const metadata = metadataOf(attempt.request, attempt.commandId, attempt.attemptId, plan.nowMs);
+  const events = eventsOf(attempt, plan, receipt, metadata, tries);
+  if (appendBytes(events) <= maxAppendBytes) return { plan, receipt, metadata, events };
   return refuse('payload-too-large', `What the command would write is over the limit of ${maxAppendBytes} bytes.`, { limitBytes: maxAppendBytes });
 }
 
@@ -143,12 +145,10 @@ function receiptOf(attempt: Attempt, loaded: Loaded<unknown>, plan: Plan): Recei
   };
 }
 
-function eventsOf(attempt: Attempt, plan: Plan, receipt: Receipt, tries: number): readonly NewEvent[] {
-  const { commandId, attemptId, request } = attempt;
+function eventsOf({ commandId, attemptId }: Attempt, plan: Plan, receipt: Receipt, metadata: Metadata, tries: number): readonly NewEvent[] {
   const decidedAt = formatInstant(plan.nowMs);
   const consumed = plan.consumptions.map(({ approvalId, bindingDigest }) => ({ type: 'ApprovalConsumed', data: { approvalId, commandId, decidedAt, bindingDigest } }));
   const [approval] = plan.consumptions;
-  const metadata = metadataOf(request, commandId, attemptId, plan.nowMs);
   const withApproval = approval === undefined ? metadata : { ...metadata, approvalid: approval.approvalId };
   return toEvents([...plan.facts, ...consumed, { type: 'CommandExecuted', data: receipt }], withApproval, (index) => eventIdOf(commandId, attemptId, tries, index));
 }

@@ -12,16 +12,26 @@ export function admitAppend(stream: string, expected: ExpectedRevision, events: 
   admitStream(stream);
   if (expected !== 'NO_STREAM' && !isRevision(expected)) throw new TypeError(`${expected} is not a revision`);
   if (events.length === 0) throw new TypeError(`${stream}: an append of no events`);
-  const metadata = events.map(admitEvent);
-  const bytes = sum(events.map((event, index) => eventBytes(event, metadata[index] ?? '')));
+  events.forEach(admitEvent);
+  const metadata = metadataTexts(events);
+  const bytes = bytesOf(events, metadata);
   if (bytes > maxAppendBytes) throw new AppendTooLarge(bytes);
   return metadata;
 }
 
 /** What an append of these events takes of `maxAppendBytes`. */
-export const appendBytes = (events: readonly NewEvent[]): number => sum(events.map((event) => eventBytes(event, JSON.stringify(event.metadata))));
+export const appendBytes = (events: readonly NewEvent[]): number => bytesOf(events, metadataTexts(events));
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+/** The events of one append mostly share their metadata: it is made text once. */
+function metadataTexts(events: readonly NewEvent[]): readonly string[] {
+  let last: { readonly metadata: Metadata; readonly text: string } | undefined;
+  return events.map(({ metadata }) => {
+    if (last?.metadata !== metadata) last = { metadata, text: JSON.stringify(metadata) };
+    return last.text;
+  });
+}
+
+const bytesOf = (events: readonly NewEvent[], metadata: readonly string[]): number => events.reduce((bytes, event, index) => bytes + eventBytes(event, metadata[index] ?? ''), 0);
 
 /** Lower case only: EventStoreDB takes names that differ by case alone for one stream. */
 export function admitStream(stream: string): void {
@@ -43,13 +53,12 @@ export function admitRevision(revision: number): void {
 
 const isRevision = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
-function admitEvent(event: NewEvent): string {
+function admitEvent(event: NewEvent): void {
   if (!uuid.test(event.id)) throw new TypeError(`"${event.id}" is not an event id: a UUID in lower case`);
   if (event.type === '') throw new TypeError(`event ${event.id} has no type`);
   // A lone surrogate has no UTF-8 form: it would come back as another character.
   if (!event.data.isWellFormed()) throw new TypeError(`event ${event.id} has data that is not Unicode text`);
   if (!isFlat(event.metadata)) throw new TypeError(`event ${event.id} has metadata that is not flat strings`);
-  return JSON.stringify(event.metadata);
 }
 
 const isFlat = (metadata: Metadata): boolean => Object.values<unknown>(metadata).every((value) => typeof value === 'string');

@@ -57,12 +57,12 @@ describe('known ends', () => {
     );
   });
 
-  it('are those of the streams used last, and hold so many characters at most', () => {
+  it('are those of the streams that were read to their end or appended to last, and hold so many characters at most', () => {
     const few = new KnownEnds(2);
     for (const stream of ['orders-a', 'orders-b']) few.reached(stream, -1);
-    few.read('orders-a', 0, 1);
+    few.appended('orders-a', [event('orders-a', 0)]);
     few.reached('orders-c', -1);
-    expect(['orders-a', 'orders-b', 'orders-c'].map((stream) => few.read(stream, 0, 1))).toEqual([[], undefined, []]);
+    expect(['orders-a', 'orders-b', 'orders-c'].map((stream) => few.read(stream, 1, 1))).toEqual([[], undefined, []]);
     const large = new KnownEnds();
     for (const stream of ['orders-a', 'orders-b']) {
       large.reached(stream, -1);

@@ -14,7 +14,7 @@ interface End {
 /**
  * Where streams end, and what was appended to each last: who reads on behind what it has read before need not ask the engine.
  * Good only where nobody else writes to the log, and when it is told of appends, reads and removals as they are answered, in
- * the order of the log. Streams that nobody reads to their end are not remembered, and of the others those used last.
+ * the order of the log. Streams that nobody reads to their end are not remembered, and of the others the last ones.
  */
 export class KnownEnds {
   readonly #ends = new Map<string, End>();
@@ -31,7 +31,6 @@ export class KnownEnds {
     if (end === undefined) return undefined;
     const first = end.revision + 1 - end.last.length;
     if (from < first) return undefined;
-    this.#put(stream, end);
     return end.last.slice(from - first, from - first + limit);
   }
 
@@ -54,9 +53,17 @@ export class KnownEnds {
     this.forget(stream);
     this.#ends.set(stream, end);
     this.#chars += charsOf(end);
+    if (this.#isFull()) this.#forgetOldest();
+  }
+
+  #isFull(): boolean {
+    return this.#ends.size > this.#capacity || this.#chars > mostChars;
+  }
+
+  #forgetOldest(): void {
     for (const oldest of this.#ends.keys()) {
-      if (this.#ends.size <= this.#capacity && this.#chars <= mostChars) return;
       this.forget(oldest);
+      if (!this.#isFull()) return;
     }
   }
 }
