@@ -1,4 +1,4 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseInstant, parseLabel, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseHeader, parseInstant, parseLabel, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site, wrongHeaders } from '#kernel';
 import { parseSigningSecret } from '#webhook-sender/signing';
 import { JsonText } from './json.ts';
 
@@ -28,7 +28,7 @@ export const manyOf = <T extends string>(values: readonly T[]): Form<readonly T[
 });
 
 /** The same, or null where the text is empty: what was there is taken away. */
-export const clearable = <T>(form: Form<T>): Form<T | null> => ({ expected: `${form.expected}, or an empty one`, read: (given) => (given === '' ? null : form.read(given)) });
+export const clearable = <T>(form: Form<T>): Form<T | null> => ({ ...form, expected: `${form.expected}, or an empty one`, read: (given) => (given === '' ? null : form.read(given)) });
 
 export const name = matching('1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit', isName);
 /** The id of a resource: also a command type, because a policy is named by the command it gates. */
@@ -119,6 +119,15 @@ export const retrySchedule = matching('pauses before the attempts such as 0s,5s,
 export const label: Form<readonly [name: string, value: string]> = {
   expected: 'NAME=VALUE with a name of 1 to 63 of a-z, 0-9, _, . and -, starting with a letter or digit, and a value of 1 to 255 visible ASCII characters',
   read: parseLabel,
+};
+/** A header that requests have too. */
+export const header: Form<readonly [name: string, value: string]> = {
+  expected: "NAME=VALUE with a name of 1 to 128 letters, digits and !#$%&'*+-.^_`|~ that is not reserved, and a value of visible Latin-1 characters with blanks and tabs only between them",
+  secret: true,
+  read: (given) => {
+    const pair = parseHeader(given);
+    return pair === undefined || wrongHeaders([pair]) !== undefined ? undefined : pair;
+  },
 };
 export const deliveryMode = oneOf('AT_LEAST_ONCE', 'ORDERED', 'BEST_EFFORT');
 

@@ -83,7 +83,8 @@ function afterSilence(cause: NoAnswer, sent: Sent, typed: Typed): readonly strin
 
 function again(said: string, { sent, ...typed }: Omit<Case, 'answer'>): readonly string[] {
   const stdin = typed.argv.filter((word) => word.endsWith('-stdin')).map((word) => `(with the same standard input for ${word})`);
-  return [said, `  ${[retryLine(typed, sent), ...stdin].join('  ')}`];
+  const headers = typed.argv.some((word) => /^--header(=|$)/.test(word)) ? ['(with the same values for --header)'] : [];
+  return [said, `  ${[retryLine(typed, sent), ...stdin, ...headers].join('  ')}`];
 }
 
 /** The line that asks for the approval this command needs, made of the server's template; complete but for the reason. */

@@ -18,14 +18,15 @@ export function connectionWords(argv: readonly string[]): readonly string[] {
 
 /**
  * The typed line again, so that it means the same command: with its idempotency key, with times in full where they were
- * typed relative to then, and without the API key.
+ * typed relative to then, and without the API key and the values of headers (a `…`, which no header takes, stands for each).
  */
 export function retryLine({ program, argv }: Typed, { key, payload }: Sent): string {
   const exact = new Map<string, unknown>([['--idempotency-key', key], ...timeFlags.map(([flag, member]): [string, unknown] => [flag, payload[member]])]);
-  const apart = argv.flatMap((word) => (/^--(api-key|idempotency-key|expires-on|due-on|since|until)=/.test(word) ? [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] : [word]));
+  const apart = argv.flatMap((word) => (/^--(api-key|header|idempotency-key|expires-on|due-on|since|until)=/.test(word) ? [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] : [word]));
   const words = apart.flatMap((word, index) => {
     const before = apart[index - 1] ?? '';
     if (word === '--api-key' || before === '--api-key') return [];
+    if (before === '--header') return [word.replace(/=.+$/s, '=…')];
     const known = exact.get(before);
     return [typeof known === 'string' ? known : word];
   });

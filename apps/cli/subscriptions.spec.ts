@@ -82,6 +82,11 @@ describe('kf webhook create', () => {
     ['a label with a blank', ['--label', 'team=the orders']],
     ['a label with a capital', ['--label', 'Team=orders']],
     ['an empty label where there is none yet', ['--label', '']],
+    ['a header without a value', ['--header', 'X-Key']],
+    ['a header with a blank in its name', ['--header', 'X Key=a']],
+    ['a header of a reserved name', ['--header', 'Webhook-Id=a']],
+    ['a header with a line end', ['--header', 'X-Key=a\nb']],
+    ['an empty header where there is none yet', ['--header', '']],
   ])('%s: exit code 2, and nothing is sent', async (_, more) => {
     const { code, err } = await kf([...words(line), ...more], { server: api.url });
     expect(code).toBe(2);
@@ -95,6 +100,18 @@ describe('kf webhook create', () => {
   ])('a label %s: exit code 2, and nothing is sent', async (_, given, said) => {
     const { code, err } = await kf([...words(line), ...given.flatMap((label) => ['--label', label])], { server: api.url });
     expect([code, err]).toEqual([2, expect.stringContaining(said)]);
+    expect(api.requests).toHaveLength(0);
+  });
+
+  it.each([
+    ['twice, also in other letters', ['X-Key=hidden', 'x-key=hidden'], 'must not have x-key twice'],
+    ['more than 20 times', Array.from({ length: 21 }, (_, n) => `n${n}=hidden`), 'must be at most 20, not 21'],
+    ['too long', [`a=${'hidden'.repeat(400)}`, `b=${'hidden'.repeat(400)}`], 'at most 4096 bytes of names and values together, not 4802'],
+    ['with a value that no header may have', ['X-Key=hidden\u20ac'], '--header: expected NAME=VALUE'],
+  ])('a header %s: exit code 2, nothing is sent, and no value is repeated', async (_, given, said) => {
+    const { code, err } = await kf([...words(line), ...given.flatMap((header) => ['--header', header])], { server: api.url });
+    expect([code, err]).toEqual([2, expect.stringContaining(said)]);
+    expect(err).not.toContain('hidden');
     expect(api.requests).toHaveLength(0);
   });
 
@@ -175,6 +192,8 @@ describe('kf webhook update', () => {
     ["the server's retry schedule again", ['--retry-schedule', ''], { retrySchedule: null }],
     ['all labels', ['--label', 'team=orders', '--label', 'tier=1'], { labels: { team: 'orders', tier: '1' } }],
     ['no labels any more', ['--label', ''], { labels: null }],
+    ['all headers', ['--header', 'X-Api-Key=a=b c', '--header=Authorization=[redacted]'], { headers: { 'X-Api-Key': 'a=b c', Authorization: '[redacted]' } }],
+    ['no headers any more', ['--header', ''], { headers: null }],
     ['a delivery mode', ['--delivery-mode', 'BEST_EFFORT'], { deliveryMode: 'BEST_EFFORT' }],
     ['a pause', ['--paused'], { status: 'PAUSED' }],
     ['a pause in words', ['--paused=true'], { status: 'PAUSED' }],
@@ -190,6 +209,20 @@ describe('kf webhook update', () => {
   it('sends the revision it is meant for', async () => {
     await kf(words(`${line} --paused --if-revision 3`), { server: api.url });
     expect(only().headers['if-match']).toBe('"3"');
+  });
+
+  it('repeats no value of a header that is refused', async () => {
+    const { code, err } = await kf([...words(line), '--header', 'Host=hidden'], { server: api.url });
+    expect([code, err]).toEqual([2, expect.stringContaining('--header: expected NAME=VALUE')]);
+    expect(err).not.toContain('hidden');
+  });
+
+  it('repeats no value of a header where it says how to try again', async () => {
+    api.answers('PATCH /api/webhooks/whs_9', { drops: true });
+    const { code, err } = await kf(['webhook', 'update', 'whs_9', '--site', 'acme', '--header', 'X-Api-Key=hidden value', '--header=Authorization=hidden too', '--idempotency-key', 'k1'], { server: api.url });
+    expect([code, only().body]).toEqual([1, { headers: { 'X-Api-Key': 'hidden value', Authorization: 'hidden too' } }]);
+    expect(err).toContain("--header 'X-Api-Key=…' --header 'Authorization=…' --idempotency-key k1  (with the same values for --header)");
+    expect(err).not.toContain('hidden');
   });
 
   it('with labels and none is exit code 2, and nothing is sent', async () => {

@@ -33,7 +33,7 @@ function subscribed(site: Site, index: number): Write {
   const id = `idle-${index}`;
   const settings: SubscriptionSettings = { eventPattern: `bench.idle-${index}`, targetUrl: 'http://127.0.0.1:9/', deliveryMode: 'AT_LEAST_ONCE', description: null };
   const version = { versionId: `sv-${randomUUID()}`, kind: 'env', reference: 'env:KF_WEBHOOK_SECRET_IDLE', fingerprint: '0'.repeat(64) } as const;
-  const decision = decideSubscription(initialSubscription, { do: 'upsert', id, settings, status: 'ACTIVE', secret: { version, key: null, generated: false } });
+  const decision = decideSubscription(initialSubscription, { do: 'upsert', id, settings, status: 'ACTIVE', secret: { version, key: null, generated: false }, values: [] });
   const [created] = 'events' in decision ? decision.events : [];
   if (created === undefined) throw new Error(`subscription ${id} was refused`);
   return { stream: streamOf('webhooksubscription', site, id), event: { id: randomUUID(), type: created.type, data: JSON.stringify(created.data), metadata: envelope(site, 'UpsertWebhookSubscription') } };

@@ -23,11 +23,12 @@ const ofSubscriptions: Texts<SubscriptionEvent> = {
   WebhookSubscriptionPurged: (event, id) => `${who(event)} purged subscription ${id} and shredded its secrets.`,
 };
 
-const options = ({ timeoutMs, retryScheduleMs, labels = {} }: SubscriptionSettings): string =>
+const options = ({ timeoutMs, retryScheduleMs, labels = {}, headers = {} }: SubscriptionSettings): string =>
   [
     ...(timeoutMs === undefined ? [] : [`${timeoutMs} ms for a request`]),
     ...(retryScheduleMs === undefined ? [] : [`attempts after ${formatRetrySchedule(retryScheduleMs).join(' ')}`]),
     ...Object.entries(labels).map(([name, value]) => `${name}=${value}`),
+    ...Object.keys(headers).map((name) => `header ${name}`),
   ]
     .map((option) => `, ${option}`)
     .join('');

@@ -18,15 +18,23 @@ export interface Context {
   readonly overridesGate: boolean;
 }
 
-/** A secret that a command makes: sealed before the event that names it, revealed in the answer of the attempt that wrote it. */
-export interface MadeSecret {
-  /** What to seal first; absent where nothing is kept (an API key's text is only hashed). */
-  readonly seal?: { readonly subscriptionId: string; readonly incarnation: string; readonly versionId: string; readonly key: Secret<Uint8Array> };
+/** What the vault keeps of a subscription before an event names it: a signing key, or the value of a header. */
+export interface Seal {
+  readonly subscriptionId: string;
+  readonly incarnation: string;
+  readonly versionId: string;
+  readonly secret: Secret<Uint8Array>;
+}
+
+/** Secrets that a command makes: sealed before the event that names them; one revealed in the answer of the attempt that wrote it. */
+export interface MadeSecrets {
+  /** What to seal first; none where nothing is kept (an API key's text is only hashed). */
+  readonly seals: readonly Seal[];
   /** What the answer shows once; null when the caller chose the secret. */
   readonly reveal: Secret | null;
 }
 
-export type Decided<Event> = (Accepted<Event> & { readonly made?: MadeSecret }) | Refusal;
+export type Decided<Event> = (Accepted<Event> & { readonly made?: MadeSecrets }) | Refusal;
 
 /** One command type: which stream it changes, what it needs to know, how it decides. */
 export interface CommandDefinition<State, Command, Event extends DomainEvent<string, object>> {

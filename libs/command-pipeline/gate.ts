@@ -62,7 +62,7 @@ export async function passGate(world: World, aggregates: Aggregates, gate: GateC
   if (!isGateable(commandType)) return undefined;
   const { state } = await loadPolicy(aggregates, request.site, commandType);
   if (!state.policy.required) return undefined;
-  const bound = await boundPayload(world.vault, request.site, request.payload, gate.idMember);
+  const bound = await boundPayload({ vault: world.vault, site: request.site, resourceId: gate.resourceId }, request.payload, gate.idMember);
   const binding: ApprovalBinding = {
     commandType,
     resourceId: gate.resourceId,

@@ -1,10 +1,10 @@
 import { appendBytes, maxAppendBytes, OutcomeUnknown, StoreUnavailable } from '#event-store';
-import { formatInstant, isRefusal, type Metadata, type NewEvent, type Receipt, refuse, type Refusal } from '#kernel';
+import { formatInstant, isRefusal, type Metadata, type NewEvent, type Receipt, refuse, type Refusal, type Site } from '#kernel';
 import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
 import { appendUntilKnown } from './append.ts';
 import { type Attempt, begin } from './attempt.ts';
 import { claimKey, keyInFlight, keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
-import type { AnyCommandDefinition, MadeSecret } from './definition.ts';
+import type { AnyCommandDefinition, MadeSecrets, Seal } from './definition.ts';
 import { dryRun } from './dry-run.ts';
 import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
 import { inTime } from './in-time.ts';
@@ -117,8 +117,7 @@ async function draftOf(world: World, aggregates: Aggregates, attempt: Attempt, l
 /** Seal what must be sealed, then one append: facts, consumptions, receipt. */
 async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, { plan, receipt, events }: Draft): Promise<CommandAnswer | Refusal | 'conflict'> {
   const { request, stream } = attempt;
-  const seal = plan.made?.seal;
-  if (seal !== undefined) await world.vault.store({ site: request.site, subscriptionId: seal.subscriptionId, incarnation: seal.incarnation }, seal.versionId, seal.key);
+  await sealAll(world, request.site, plan.made?.seals ?? []);
   const usableUntilMs = Math.min(...plan.consumptions.map(({ expiresOnMs }) => expiresOnMs));
   const deadlineMs = Math.min(attempt.deadlineMs, world.clock.monotonicMs() + Math.max(0, usableUntilMs - world.clock.now()));
   const appended = await appendUntilKnown(world.store, world.clock, stream, loaded.expected, events, deadlineMs);
@@ -127,6 +126,10 @@ async function write(world: World, aggregates: Aggregates, attempt: Attempt, loa
   const secret = plan.made?.reveal ?? null;
   if (appended === 'unknown') return await lookForReceipt(world, aggregates, attempt, secret);
   return await settle(world, aggregates, attempt, loaded, { ...receipt, position: appended.written.position }, 'first', secret);
+}
+
+async function sealAll({ vault }: World, site: Site, seals: readonly Seal[]): Promise<void> {
+  await Promise.all(seals.map(({ versionId, secret, ...of }) => vault.store({ site, ...of }, versionId, secret)));
 }
 
 function receiptOf(attempt: Attempt, loaded: Loaded<unknown>, plan: Plan): Receipt {
@@ -164,7 +167,7 @@ async function orUnknown<T>(work: Promise<T>): Promise<T | Refusal> {
 }
 
 /** The store never answered: what stands in the stream now is the truth, as far as it can be known. */
-async function lookForReceipt(world: World, aggregates: Aggregates, attempt: Attempt, secret: MadeSecret['reveal']): Promise<CommandAnswer | Refusal> {
+async function lookForReceipt(world: World, aggregates: Aggregates, attempt: Attempt, secret: MadeSecrets['reveal']): Promise<CommandAnswer | Refusal> {
   const loaded = await orUnknown(aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId)));
   if (isRefusal(loaded)) return loaded;
   const receipt = loaded.receipts.get(attempt.commandId);
@@ -174,7 +177,7 @@ async function lookForReceipt(world: World, aggregates: Aggregates, attempt: Att
 }
 
 /** What must be true before anything is acknowledged; then the answer. */
-async function settle(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, receipt: StoredReceipt, how: 'first' | 'replay', secret: MadeSecret['reveal']): Promise<CommandAnswer | Refusal> {
+async function settle(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, receipt: StoredReceipt, how: 'first' | 'replay', secret: MadeSecrets['reveal']): Promise<CommandAnswer | Refusal> {
   const { request, commandId, resourceId, definition } = attempt;
   const { result, position, outcome, revision } = receipt;
   const context = { request, commandId, resourceId, world, aggregates, nowMs: world.clock.now(), overridesGate: false };

@@ -1,7 +1,7 @@
 import { type DomainEvent, isRefusal, type JsonObject, refuse, type Refusal } from '#kernel';
 import type { Aggregates, Loaded } from './aggregate.ts';
 import type { Attempt } from './attempt.ts';
-import type { Context, Decided, MadeSecret } from './definition.ts';
+import type { Context, Decided, MadeSecrets } from './definition.ts';
 import { type Consumption, passGate } from './gate.ts';
 import { eventIdOf } from './identity.ts';
 import type { Caller } from './port.ts';
@@ -11,7 +11,7 @@ import type { World } from './world.ts';
 export interface Plan {
   readonly facts: readonly DomainEvent<string, object>[];
   readonly result: JsonObject;
-  readonly made: MadeSecret | undefined;
+  readonly made: MadeSecrets | undefined;
   readonly consumptions: readonly Consumption[];
   readonly nowMs: number;
 }

@@ -1,6 +1,6 @@
 import type { Labels } from '#kernel';
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
-import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, resourceId, retrySchedule, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, ownHeaders, resourceId, retrySchedule, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
 import { CancelWebhookRecoveryPayload, RecoverWebhookDeliveriesPayload, TestWebhookSubscriptionPayload } from './recovery-commands.ts';
@@ -26,6 +26,12 @@ export const timeout = { example: 5_000, description: 'How long one request may 
 export const retries = 'The pause before each attempt, the first at once (`0s`): 1 to 30 attempts, at most 7 days (`7d`) between two; units `ms`, `s`, `m`, `h`, `d`. Each is spread by up to 20 % to both sides; `BEST_EFFORT` does not use it.';
 /** What is said of `labels` wherever they stand. */
 export const labelled = { example: { team: 'orders' }, description: 'What your people call it by; Countersign makes nothing of it. At most 20: names of 1 to 63 characters of a-z, 0-9, `_`, `.` and `-`, values of 1 to 255 visible ASCII characters.' };
+/** What is said of `headers` wherever a request has them. */
+export const ownHeadersAbout = {
+  example: { 'X-Api-Key': 'at-the-gate-of-the-receiver' },
+  description:
+    'Headers that every request to the receiver has too, beside those of Countersign. Their values are secrets: sealed, sent, and shown nowhere, not in answers, transcripts or the log. At most 20, names and values together at most 4096 bytes. Names of 1 to 128 letters, digits and ``!#$%&\'*+-.^_`|~``, without regard to capitals; reserved are `host`, `connection`, `content-length`, `transfer-encoding`, `te`, `trailer`, `upgrade`, `expect`, `keep-alive`, `content-type`, `accept-encoding`, `user-agent`, `cookie`, `forwarded`, `via`, `webhook-*`, `roost-*`, `proxy-*`, `x-forwarded-*` and what the metadata services of clouds ask for. Values of visible Latin-1 characters, with blanks and tabs only between them; `[redacted]` means the value that is there.',
+};
 const year = 366 * 24 * 60 * 60;
 
 export class UpsertWebhookSubscriptionPayload {
@@ -58,6 +64,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;
+
+  @Field(ownHeaders, { ...ownHeadersAbout, optional: true, nullable: true })
+  readonly headers?: Readonly<Record<string, string>> | null;
 }
 
 export class SubscriptionPayload {

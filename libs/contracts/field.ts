@@ -41,7 +41,7 @@ const mustBe = (right: string) => `must be ${right}`;
 /** A field of one kind of value. */
 export function Field(kind: Kind, doc: FieldDoc = {}): PropertyDecorator {
   const context: FieldContext = { schema: kind.schema, doc };
-  return all(presence(doc), ValidateBy({ name: 'kind', validator: { validate: (value) => kind.matches(value), defaultMessage: () => mustBe(kind.right) } }, { context }));
+  return all(presence(doc), ValidateBy({ name: 'kind', validator: { validate: (value) => kind.matches(value), defaultMessage: (of) => kind.wrong?.(of?.value) ?? mustBe(kind.right) } }, { context }));
 }
 
 /** A field that holds several values of one kind, without repetition. */

@@ -1,4 +1,4 @@
-import { actorTypes, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxLabels, maxPatternLength, parseInstant, parsePattern, parseRetrySchedule } from '#kernel';
+import { actorTypes, hiddenValue, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxCustomHeaderBytes, maxCustomHeaders, maxLabels, maxPatternLength, parseInstant, parsePattern, parseRetrySchedule, wrongHeaders } from '#kernel';
 
 /** A JSON schema (OpenAPI 3.1). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -8,6 +8,8 @@ export interface Kind {
   readonly right: string;
   readonly schema: JsonSchema;
   matches(value: unknown): boolean;
+  /** What exactly is wrong with a value that does not match, where that can be told without repeating it. Absent: that it must be what is right. */
+  wrong?(value: unknown): string | undefined;
 }
 
 export const string = (right: string, schema: JsonSchema, valid: (text: string) => boolean): Kind => ({
@@ -121,6 +123,23 @@ export const labels: Kind = {
   right: `a JSON object of at most ${maxLabels} labels such as {"team": "orders"}: names of 1 to 63 characters of a-z, 0-9, _, . and -, beginning with a letter or digit; values of 1 to 255 visible ASCII characters`,
   schema: { type: 'object', maxProperties: maxLabels, propertyNames: { pattern: labelName }, additionalProperties: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' } },
   matches: (value) => headers.matches(value) && Object.keys(value as object).length <= maxLabels && Object.entries(value as object).every(([name, text]) => isLabelName(name) && isLabelValue(text as string)),
+};
+
+const ownHeadersOf = (value: unknown): string | undefined => (headers.matches(value) ? wrongHeaders(Object.entries(value as Readonly<Record<string, string>>)) : undefined);
+
+/** Headers that every request to a receiver has too. No message repeats a value. */
+export const ownHeaders: Kind = {
+  right: `a JSON object of at most ${maxCustomHeaders} headers with a text each, such as {"X-Api-Key": "…"}`,
+  schema: { type: 'object', maxProperties: maxCustomHeaders, propertyNames: { pattern: "^[0-9A-Za-z][!#$%&'*+.^_`|~0-9A-Za-z-]{0,127}$" }, additionalProperties: { type: 'string', maxLength: maxCustomHeaderBytes } },
+  matches: (value) => headers.matches(value) && ownHeadersOf(value) === undefined,
+  wrong: ownHeadersOf,
+};
+
+/** The same as answers show them. */
+export const shownHeaders: Kind = {
+  right: `a JSON object of headers, each with ${hiddenValue}`,
+  schema: { type: 'object', additionalProperties: { type: 'string', const: hiddenValue } },
+  matches: (value) => headers.matches(value),
 };
 
 /** Any JSON value at all. */

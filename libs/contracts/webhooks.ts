@@ -1,8 +1,8 @@
 import { type Labels, parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes, labelled, retries, timeout } from './commands.ts';
+import { deliveryModes, labelled, ownHeadersAbout, retries, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
-import { eventPattern, flag, instant, type Kind, labels, name, oneOf, position, retryPauses, retrySchedules, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
+import { eventPattern, flag, instant, type Kind, labels, name, oneOf, ownHeaders, position, retryPauses, retrySchedules, shownHeaders, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 
 const words = string('text', {}, () => true);
@@ -45,6 +45,9 @@ export class CreateWebhookPayload {
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;
 
+  @Field(ownHeaders, { ...ownHeadersAbout, optional: true, nullable: true })
+  readonly headers?: Readonly<Record<string, string>> | null;
+
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: '`ACTIVE` when left out.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
 
@@ -77,6 +80,9 @@ export class UpdateWebhookPayload {
 
   @Field(labels, { ...labelled, optional: true, nullable: true, description: `All of them: what is not among them is taken away. ${labelled.description} Null takes all away.` })
   readonly labels?: Labels | null;
+
+  @Field(ownHeaders, { ...ownHeadersAbout, optional: true, nullable: true, description: `All of them: what is not among them is taken away, and shredded an hour later; null or none of them takes all away. ${ownHeadersAbout.description}` })
+  readonly headers?: Readonly<Record<string, string>> | null;
 
   @Field(oneOf('ACTIVE', 'PAUSED'), { optional: true, description: 'A change of it needs what `PauseWebhookSubscription` or `ResumeWebhookSubscription` needs.' })
   readonly status?: 'ACTIVE' | 'PAUSED';
@@ -146,6 +152,8 @@ export class SubscriptionDto {
   readonly retrySchedule!: readonly string[] | null;
   @Field(labels, labelled)
   readonly labels!: Labels;
+  @Field(shownHeaders, { example: { 'x-api-key': '[redacted]' }, description: 'The headers of its own that every request has too: their names in lower case, and never a value.' })
+  readonly headers!: Readonly<Record<string, string>>;
   @Field(oneOf('ACTIVE', 'PAUSED', 'DELETED'))
   readonly status!: string;
   @Field(words, { nullable: true, description: 'While `PAUSED`: `requested`, `endpoint-gone` (it answered 410) or `sustained-failure`.', example: null })

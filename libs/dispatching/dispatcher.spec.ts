@@ -209,6 +209,27 @@ describe('retries', () => {
     expect(world.sent).toHaveLength(4);
   });
 
+  it('have the headers of the subscription as it was when the attempt started, and wait where a value is not to be had', async () => {
+    const world = await started();
+    const settings = { eventPattern: '**', targetUrl: 'https://alpha/hook', deliveryMode: 'AT_LEAST_ONCE', description: null } as const;
+    const headers = { 'x-a': { versionId: 'v1', fingerprint: 'f' }, 'x-b': { versionId: 'v2', fingerprint: 'f' } };
+    await world.publish('e0', ['alpha']);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { ...settings, headers } });
+    await world.publish('e1', ['alpha']);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { ...settings, headers: { 'x-b': { versionId: 'v3', fingerprint: 'g' } } } });
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(world.sent.map((sent) => sent.headers)).toEqual([{}, { 'x-a': 'key of v1', 'x-b': 'key of v2' }, { 'x-b': 'key of v3' }]);
+    world.unavailableSecrets.add('v4');
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { ...settings, headers: { 'x-b': { versionId: 'v4', fingerprint: 'h' } } } });
+    await world.publish('e3', ['alpha']);
+    await world.clock.advance(10 * secondMs);
+    expect([world.sent.length, world.alarms]).toEqual([3, [expect.objectContaining({ alarm: 'signing-secret-unavailable', subscriptionId: 'alpha' })]]);
+    world.unavailableSecrets.clear();
+    await world.clock.advance(minuteMs);
+    expect(world.sent.at(-1)?.headers).toEqual({ 'x-b': 'key of v4' });
+  });
+
   it('start at the very time that was recorded', async () => {
     const world = await started();
     world.reply = ({ nth }) => (nth === 1 ? 500 : 200);

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState } from '#deliveries';
 import { patiently, type Patience } from '#event-store';
-import { comparePositions, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Secret, type Site, sleep, startOfLog, streamOf } from '#kernel';
+import { comparePositions, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
@@ -10,12 +10,12 @@ import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
 import { Dice } from './dice.ts';
 import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
+import { type Opened, OpenedSecrets } from './opened-secrets.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
 import { partitionOf, partitions } from './partitions.ts';
 import type { Alarm, Dispatcher, DispatcherLimits, DispatcherParts, DispatcherStats, FedDelivery, OpenDelivery, SentRequest, SubscriptionView } from './port.ts';
 import { Reads } from './reads.ts';
 import { fold, OutcomeRecorder, type Recorded } from './recorder.ts';
-import { SigningKeys } from './signing-keys.ts';
 import { hasTenantRoom, Slots } from './slots.ts';
 import { newTenant, type Tenant, Tenants } from './tenants.ts';
 import { TranscriptLog } from './transcripts.ts';
@@ -51,11 +51,10 @@ const readsAtATime = 16;
 type Phase = 'running' | 'stopping' | 'stopped';
 
 /** Everything a request is made of. */
-interface Ready {
+interface Ready extends Opened {
   readonly state: LiveSubscription;
   readonly subscriptionRevision: number;
   readonly event: EventBody;
-  readonly keys: readonly Secret<Uint8Array>[];
   readonly secretVersionIds: readonly string[];
 }
 
@@ -407,7 +406,7 @@ class LaneDispatcher implements Dispatcher {
     const open = known ?? (partition.phase === 'taken' ? 'nothing-open' : 'unknown');
     const tenant = this.#tenants.joined(site);
     const [fresh, retries] = [new Window('PENDING', tenant.waiting, open), new Window('SCHEDULED', tenant.waiting, open)];
-    const lane = newLane(partition, tenant, site, subscriptionId, fresh, retries, new SigningKeys(vault, clock));
+    const lane = newLane(partition, tenant, site, subscriptionId, fresh, retries, new OpenedSecrets(vault, clock));
     this.#lanes.set(key, lane);
     partition.lanes.add(lane);
     return lane;
@@ -429,7 +428,7 @@ class LaneDispatcher implements Dispatcher {
   #changed(lane: Lane): void {
     lane.changes += 1;
     lane.view = undefined;
-    lane.keys.forget();
+    lane.secrets.forget();
     lane.blockedUntilMs = 0;
     if (!lane.asleep) return;
     lane.asleep = false;
@@ -644,9 +643,9 @@ class LaneDispatcher implements Dispatcher {
     const event = this.#bodies.get(entry.eventStream);
     if (event === undefined) return this.#bodies.load(entry.eventStream);
     const versions = signingSecrets(state, clock.now());
-    const keys = lane.keys.get(versions);
-    if (keys === undefined) return lane.keys.load(lane.site, lane.subscriptionId, state, versions);
-    return { state, subscriptionRevision: revision, event, keys, secretVersionIds: versions.map(({ versionId }) => versionId) };
+    const opened = lane.secrets.get(versions, state.headers);
+    if (opened === undefined) return lane.secrets.load(lane.site, lane.subscriptionId, state, versions);
+    return { ...opened, state, subscriptionRevision: revision, event, secretVersionIds: versions.map(({ versionId }) => versionId) };
   }
 
   /** What a request is made by was read so long ago that a change by another process may be unknown here. */
@@ -658,7 +657,7 @@ class LaneDispatcher implements Dispatcher {
     const { clock, send } = this.#parts;
     const { lane } = attempt;
     const signal = lane.ordered ? lane.partition.losing.signal : this.#ending.signal;
-    const request = { url: ready.state.targetUrl, webhookId: attempt.entry.deliveryId, body: ready.event.body, keys: ready.keys };
+    const request = { url: ready.state.targetUrl, webhookId: attempt.entry.deliveryId, body: ready.event.body, keys: ready.keys, headers: ready.headers };
     void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: ready.state.timeoutMs ?? defaultTimeoutMs, signal }).then(
       (sent) => this.#answered(attempt, ready, sent),
       (error: unknown) => this.#broke(attempt, error),

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { comparePositions, type Site, siteKey } from '#kernel';
+import type { OpenedSecrets } from './opened-secrets.ts';
 import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
-import type { SigningKeys } from './signing-keys.ts';
 import type { SlotHolder } from './slots.ts';
 import type { Tenant } from './tenants.ts';
 import type { Window } from './window.ts';
@@ -47,7 +47,7 @@ export interface Lane extends SlotHolder {
   ordered: boolean;
   /** First attempts and retries take turns, so that neither starves the other. */
   retryIsNext: boolean;
-  readonly keys: SigningKeys;
+  readonly secrets: OpenedSecrets;
   /** Undefined until it is needed, and again when the subscription has changed. */
   view: SubscriptionView | undefined;
   /** When the reading of the view began, on the monotonic clock. */
@@ -79,7 +79,7 @@ export interface Lane extends SlotHolder {
 
 export const laneKey = (site: Site, subscriptionId: string): string => `${siteKey(site)}.${subscriptionId}`;
 
-export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscriptionId: string, fresh: Window, retries: Window, keys: SigningKeys): Lane => ({
+export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscriptionId: string, fresh: Window, retries: Window, secrets: OpenedSecrets): Lane => ({
   partition,
   tenant,
   site,
@@ -88,7 +88,7 @@ export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscr
   retries,
   ordered: false,
   retryIsNext: false,
-  keys,
+  secrets,
   view: undefined,
   viewSinceMs: 0,
   changes: 0,

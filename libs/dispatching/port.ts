@@ -62,6 +62,8 @@ export interface SendRequest {
   readonly body: Uint8Array;
   /** The current key, then the one in its grace window. */
   readonly keys: readonly Secret<Uint8Array>[];
+  /** The headers of the subscription's own. */
+  readonly headers: Readonly<Record<string, Secret>>;
   readonly timestampSeconds: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;

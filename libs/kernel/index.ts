@@ -18,6 +18,7 @@ export { type Cause, causedBy, type CommandOutput, type CreateOutput, type OpenI
 export { Secret } from './secret.ts';
 export { formatSite, isName, parseSite, type Site, siteKey } from './site.ts';
 export { type Category, eventStream, parseStream, placeOf, prefixOf, streamOf } from './streams.ts';
+export { hiddenValue, maxCustomHeaderBytes, maxCustomHeaders, parseHeader, wrongHeaders } from './custom-headers.ts';
 export { isLabelName, isLabelValue, type Labels, maxLabels, parseLabel } from './labels.ts';
 export { formatRetrySchedule, maxAttempts, maxRetryDelayMs, parseRetrySchedule, type RetrySchedule } from './retry-schedule.ts';
 export { formatInstant, parseDuration, parseInstant } from './time.ts';

@@ -127,6 +127,7 @@ describe('the list of subscriptions', () => {
       timeoutMs: 15_000,
       retrySchedule: null,
       labels: {},
+      headers: {},
       status: 'PAUSED',
       pausedReason: 'sustained-failure',
       secret: { kind: 'managed', versionId: 'v2', graceUntil: '2026-01-02T00:00:00.000Z' },

@@ -16,14 +16,14 @@ export interface SecretName {
   readonly reference?: string;
 }
 
-/** Keeps signing secrets: sealed under the master key, each version in a stream of its own that can be removed for good. */
+/** Keeps signing secrets, and values of headers: sealed under the master key, each version in a stream of its own that can be removed for good. */
 export interface SecretVault {
   /**
-   * Seals and stores a managed secret; durable when it resolves. Storing the same version of the same place again is
+   * Seals and stores a managed secret or the value of a header; durable when it resolves. Storing the same version of the same place again is
    * success when the secret is the same, else an error. Rejects with the store's errors.
    */
   store(place: SecretPlace, versionId: string, secret: Secret<Uint8Array>): Promise<void>;
-  /** The key bytes of a version. Throws `SigningSecretUnavailable` when it can't be had now (never with the reason's secret parts). */
+  /** The bytes of a version: of a key, or of a value as UTF-8. Throws `SigningSecretUnavailable` when it can't be had now (never with the reason's secret parts). */
   open(place: SecretPlace, name: SecretName): Promise<Secret<Uint8Array>>;
   /** Removes a managed version for good. Doing it twice is success. Other processes may hold it opened for another minute. */
   shred(site: Site, versionId: string): Promise<void>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { formatInstant, isRefusal, Secret } from '#kernel';
-import { decideSubscription, evolveSubscription, initialSubscription, type ProposedSecret, signingSecrets, type SubscriptionCommand, type SubscriptionEvent, type SubscriptionSettings } from '#subscriptions';
+import { decideSubscription, evolveSubscription, type HeaderVersion, initialSubscription, type ProposedSecret, type ProposedValue, signingSecrets, type SubscriptionCommand, type SubscriptionEvent, type SubscriptionSettings } from '#subscriptions';
 import { decisionsOf } from '../../test/support/given.ts';
 import { simulatedStart } from '../../test/support/simulated-clock.ts';
 
@@ -22,7 +22,7 @@ const purgeAt = formatInstant(now + 30 * day);
 const deleted: SubscriptionEvent = { type: 'WebhookSubscriptionDeleted', data: { purgeAt } };
 const restored: SubscriptionEvent = { type: 'WebhookSubscriptionRestored', data: {} };
 const purged: SubscriptionEvent = { type: 'WebhookSubscriptionPurged', data: { shreddedSecrets: ['sec_1'] } };
-const upsert = (more: Partial<Extract<SubscriptionCommand, { do: 'upsert' }>> = {}): SubscriptionCommand => ({ do: 'upsert', id, settings, status: 'ACTIVE', secret: first, ...more });
+const upsert = (more: Partial<Extract<SubscriptionCommand, { do: 'upsert' }>> = {}): SubscriptionCommand => ({ do: 'upsert', id, settings, status: 'ACTIVE', secret: first, values: [], ...more });
 const rotate = (more: Partial<Extract<SubscriptionCommand, { do: 'rotate' }>> = {}): SubscriptionCommand => ({ do: 'rotate', id, nowMs: now, graceSeconds: 86_400, secret: secretOf('sec_2'), ...more });
 
 describe('UpsertWebhookSubscription', () => {
@@ -43,6 +43,32 @@ describe('UpsertWebhookSubscription', () => {
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('timeoutMs');
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('labels');
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('retryScheduleMs');
+  });
+  it('seals the values of new headers only, and says which versions are sent no longer', () => {
+    const version = (versionId: string, fingerprint: string): HeaderVersion => ({ versionId, fingerprint });
+    const proposed = (...versions: HeaderVersion[]): ProposedValue[] => versions.map((one) => ({ version: one, value: new Secret(new Uint8Array(1)) }));
+    const madeOf = ({ decision }: { decision: unknown }): unknown => (decision as { values?: readonly ProposedValue[] }).values?.map((value) => value.version.versionId);
+    const first = { ...settings, headers: { a: version('v1', 'A'), b: version('v2', 'B') } };
+    const start: SubscriptionEvent = { ...created, data: { ...created.data, headers: first.headers } };
+    const creation = given().when(upsert({ settings: first, values: proposed(first.headers.a, first.headers.b) }));
+    creation.then(start);
+    expect(madeOf(creation)).toEqual(['v1', 'v2']);
+
+    const same = { ...settings, headers: { b: version('v4', 'B'), a: version('v3', 'A') } };
+    const repeated = given(start).when(upsert({ settings: same, values: proposed(same.headers.a, same.headers.b) }));
+    repeated.thenNothing();
+    expect(madeOf(repeated)).toEqual([]);
+
+    const other = { ...settings, headers: { a: version('v5', 'A'), c: version('v6', 'C') } };
+    const changed = given(start).when(upsert({ settings: other, values: proposed(other.headers.a, other.headers.c) }));
+    const updated: SubscriptionEvent = { type: 'WebhookSubscriptionUpdated', data: { ...settings, headers: { a: version('v1', 'A'), c: version('v6', 'C') }, retired: ['v2'] } };
+    changed.then(updated);
+    expect(madeOf(changed)).toEqual(['v6']);
+
+    given(start, updated).when(upsert()).then({ type: 'WebhookSubscriptionUpdated', data: { ...settings, retired: ['v1', 'v6'] } });
+    given(start, updated, deleted).when({ do: 'purge', id, nowMs: now + 30 * day }).then({ type: 'WebhookSubscriptionPurged', data: { shreddedSecrets: ['sec_1', 'v1', 'v6'] } });
+    const { state } = given(start, updated, { type: 'WebhookSubscriptionUpdated', data: { ...settings, retired: ['v1', 'v6'] } });
+    for (const gone of ['headers', 'retired']) expect(state).not.toHaveProperty(gone);
   });
   it('pauses and resumes when the status differs', () => {
     given(created).when(upsert({ status: 'PAUSED' })).then(paused);

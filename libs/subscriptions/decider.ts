@@ -1,6 +1,6 @@
 import { type Accepted, canonicalJson, type Decision, formatInstant, type Json, refuse, type Refusal, type Secret } from '#kernel';
-import type { PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
-import type { DeletedSubscription, LiveSubscription, SubscriptionState } from './state.ts';
+import type { HeaderVersion, PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
+import { type DeletedSubscription, headerVersions, type LiveSubscription, type SubscriptionState } from './state.ts';
 
 /** A deleted subscription can be restored for this long; then it is purged and its secrets are shredded. */
 export const tombstoneDays = 30;
@@ -18,8 +18,14 @@ export interface ProposedSecret {
   readonly generated: boolean;
 }
 
+/** The value of a header as a command proposes it: its name, and what to seal before an event names it. */
+export interface ProposedValue {
+  readonly version: HeaderVersion;
+  readonly value: Secret<Uint8Array>;
+}
+
 export type SubscriptionCommand =
-  | { readonly do: 'upsert'; readonly id: string; readonly settings: SubscriptionSettings; readonly status: 'ACTIVE' | 'PAUSED'; readonly secret: ProposedSecret }
+  | { readonly do: 'upsert'; readonly id: string; readonly settings: SubscriptionSettings; readonly status: 'ACTIVE' | 'PAUSED'; readonly secret: ProposedSecret; /** Those that the settings name and the vault has not. */ readonly values: readonly ProposedValue[] }
   | { readonly do: 'pause'; readonly id: string; readonly reason: PauseReason }
   | { readonly do: 'resume'; readonly id: string }
   | { readonly do: 'delete'; readonly id: string; readonly nowMs: number }
@@ -27,8 +33,8 @@ export type SubscriptionCommand =
   | { readonly do: 'rotate'; readonly id: string; readonly nowMs: number; readonly graceSeconds: number; readonly secret: ProposedSecret }
   | { readonly do: 'purge'; readonly id: string; readonly nowMs: number };
 
-/** The decision, and the secret it made use of (none when nothing changed). */
-export type SubscriptionDecision = Decision<SubscriptionEvent> & { readonly secret?: ProposedSecret };
+/** The decision, and the secret and the values of headers it made use of (none when nothing changed). */
+export type SubscriptionDecision = Decision<SubscriptionEvent> & { readonly secret?: ProposedSecret; readonly values?: readonly ProposedValue[] };
 
 /** What a command does to a subscription: the facts, nothing, or a refusal. */
 export function decideSubscription(state: SubscriptionState, command: SubscriptionCommand): SubscriptionDecision {
@@ -72,16 +78,25 @@ const onLive = (state: SubscriptionState, id: string, then: (live: LiveSubscript
 type Upsert = Extract<SubscriptionCommand, { do: 'upsert' }>;
 
 function upsert(state: SubscriptionState, command: Upsert): SubscriptionDecision {
-  const { id, settings, status, secret } = command;
+  const { id, status, secret, values } = command;
   if (state.status === 'DELETED') return isDeleted(id, state);
   if (state.status === 'NONE') {
-    const created: SubscriptionEvent = { type: 'WebhookSubscriptionCreated', data: { ...settings, status, secret: secret.version } };
-    return { ...accepted(id, status, [created], { created: true }), secret };
+    const created: SubscriptionEvent = { type: 'WebhookSubscriptionCreated', data: { ...command.settings, status, secret: secret.version } };
+    return { ...accepted(id, status, [created], { created: true }), secret, values };
   }
   if (!meansTheSameSecret(state.secret, secret)) {
     return refuse('secret-change-needs-rotation', `Webhook subscription ${id} signs with another secret. An upsert never changes it: use RotateWebhookSubscriptionSecret, or repeat the present reference ("managed" for a secret kept here).`);
   }
-  return accepted(id, status, [...settingsChange(state, settings), ...statusChange(state, status)], { created: false });
+  const settings = withKeptValues(state, command.settings);
+  const named = new Set(headerVersions(settings).map(({ versionId }) => versionId));
+  return { ...accepted(id, status, [...settingsChange(state, settings), ...statusChange(state, status)], { created: false }), values: values.filter(({ version }) => named.has(version.versionId)) };
+}
+
+/** A header that is given the value it has keeps the version it has. */
+function withKeptValues({ headers: present = {} }: LiveSubscription, settings: SubscriptionSettings): SubscriptionSettings {
+  if (settings.headers === undefined) return settings;
+  const kept = Object.entries(settings.headers).map(([name, version]) => [name, present[name]?.fingerprint === version.fingerprint ? present[name] : version] as const);
+  return { ...settings, headers: Object.fromEntries(kept) };
 }
 
 /** `managed` means "the one you keep"; an imported key is compared by its keyed fingerprint, a reference by its name. */
@@ -92,8 +107,11 @@ function meansTheSameSecret(current: SecretVersion, proposed: ProposedSecret): b
 }
 
 function settingsChange(state: LiveSubscription, settings: SubscriptionSettings): SubscriptionEvent[] {
-  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'retryScheduleMs', 'labels'] as const;
-  return names.every((name) => isSame(state[name], settings[name])) ? [] : [{ type: 'WebhookSubscriptionUpdated', data: settings }];
+  const names = ['eventPattern', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'retryScheduleMs', 'labels', 'headers'] as const;
+  if (names.every((name) => isSame(state[name], settings[name]))) return [];
+  const named = headerVersions(settings).map(({ versionId }) => versionId);
+  const retired = headerVersions(state).flatMap(({ versionId }) => (named.includes(versionId) ? [] : [versionId]));
+  return [{ type: 'WebhookSubscriptionUpdated', data: { ...settings, ...(retired.length === 0 ? {} : { retired }) } }];
 }
 
 const isSame = (a: Json | undefined, b: Json | undefined): boolean => a === b || (a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b));
@@ -137,5 +155,5 @@ function rotate(state: LiveSubscription, { id, nowMs, graceSeconds, secret }: Ro
 /** Not a mistake of the caller's: the saga asks again after every restart, and an operator may have restored it meanwhile. */
 function purge(state: SubscriptionState, id: string, nowMs: number): SubscriptionDecision {
   if (state.status !== 'DELETED' || nowMs < state.purgeAtMs) return nothing(id, state.status);
-  return happened(id, 'NONE', { type: 'WebhookSubscriptionPurged', data: { shreddedSecrets: state.secretVersionIds } });
+  return happened(id, 'NONE', { type: 'WebhookSubscriptionPurged', data: { shreddedSecrets: [...state.secretVersionIds, ...headerVersions(state).map(({ versionId }) => versionId)] } });
 }

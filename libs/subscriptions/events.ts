@@ -15,6 +15,9 @@ export interface SecretVersion {
   readonly fingerprint: string;
 }
 
+/** Names the sealed value of a header without holding it. `fingerprint` is keyed, and of this value in this subscription alone. (A type, not an interface: it is JSON.) */
+export type HeaderVersion = { readonly versionId: string; readonly fingerprint: string };
+
 /** What a receiver wants, as the command that set it gave it. */
 export interface SubscriptionSettings {
   readonly eventPattern: string;
@@ -27,13 +30,15 @@ export interface SubscriptionSettings {
   readonly retryScheduleMs?: RetrySchedule;
   /** Absent: none. */
   readonly labels?: Labels;
+  /** Headers that every request has too, by name in lower case. Absent: none. */
+  readonly headers?: Readonly<Record<string, HeaderVersion>>;
 }
 
 export type PauseReason = 'requested' | 'endpoint-gone' | 'sustained-failure';
 
 export type SubscriptionEvent =
   | DomainEvent<'WebhookSubscriptionCreated', SubscriptionSettings & { readonly status: 'ACTIVE' | 'PAUSED'; readonly secret: SecretVersion }>
-  | DomainEvent<'WebhookSubscriptionUpdated', SubscriptionSettings>
+  | DomainEvent<'WebhookSubscriptionUpdated', SubscriptionSettings & { /** Versions of headers that are sent no longer; absent: none. */ readonly retired?: readonly string[] }>
   | DomainEvent<'WebhookSubscriptionPaused', { readonly reason: PauseReason }>
   | DomainEvent<'WebhookSubscriptionResumed', object>
   | DomainEvent<'WebhookSubscriptionSecretRotated', { readonly secret: SecretVersion; readonly previous: { readonly versionId: string; readonly graceUntil: string } | null; readonly retired: readonly string[] }>

@@ -92,6 +92,23 @@ describe('a stored signing secret', () => {
     expect(saga.passes(day)).toEqual([shred('v2')]);
   });
 
+  it.each(['WebhookSubscriptionCreated', 'WebhookSubscriptionUpdated'])('of a header that %s names is kept', (type) => {
+    const saga = lifecycle();
+    for (const versionId of ['v1', 'v2', 'v3']) saga.happens(secretStream(versionId), 'SigningSecretStored');
+    saga.happens(subscription, type, { ...(type === 'WebhookSubscriptionCreated' ? { secret: { versionId: 'v1' } } : {}), headers: { a: { versionId: 'v2' } } });
+    expect(saga.passes(day)).toEqual(type === 'WebhookSubscriptionCreated' ? [shred('v3')] : [shred('v1'), shred('v3')]);
+  });
+
+  it('of a header that is sent no longer is shredded an hour later, when nobody can still send by what was before', () => {
+    const saga = lifecycle();
+    saga.happens(secretStream('v1'), 'SigningSecretStored');
+    saga.happens(subscription, 'WebhookSubscriptionCreated', { secret: { versionId: 'v0' }, headers: { a: { versionId: 'v1' } } });
+    saga.happens(subscription, 'WebhookSubscriptionUpdated', { headers: { a: { versionId: 'v2' } }, retired: ['v1'] }, day);
+    expect(saga.passes(day + hour - 1)).toEqual([]);
+    expect(saga.passes(day + hour)).toEqual([shred('v1')]);
+    expect(saga.passes(2 * day)).toEqual([]);
+  });
+
   it('that is sealed anew long afterwards is no new one', () => {
     const saga = lifecycle();
     saga.happens(secretStream('v1'), 'SigningSecretStored');

@@ -1,5 +1,5 @@
-import { type Cause, causedBy, type CommandOutput, type OpenInstances, placeOf, prefixOf, type RecordedEvent, type Saga, type Site, stored, type Stored, streamOf, type TombstoneOutput } from '#kernel';
-import type { SubscriptionEvent } from './events.ts';
+import { type Cause, causedBy, type CommandOutput, type DomainEvent, type OpenInstances, placeOf, prefixOf, type RecordedEvent, type Saga, type Site, stored, type Stored, streamOf, type TombstoneOutput } from '#kernel';
+import type { SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
 
 const hourMs = 60 * 60 * 1000;
 const dayMs = 24 * hourMs;
@@ -15,7 +15,7 @@ export interface ShredOutput {
 export type Ending =
   /** A deleted subscription. `tries` counts the purges asked for: one that changed nothing is asked for again later. */
   | { readonly kind: 'deleted'; readonly purgeAtMs: number; readonly tries: number; readonly because: Cause }
-  /** A stored secret version that no event names yet. */
+  /** A stored version that no event names yet, or any more: of a secret, or of the value of a header. */
   | { readonly kind: 'unnamed'; readonly orphanAtMs: number }
   /** The transcripts: the next day to be dropped, counted from 1970-01-01 UTC. */
   | { readonly kind: 'transcripts'; readonly nextDay: number };
@@ -28,7 +28,7 @@ export interface LifecycleOptions {
   readonly historyDays: number;
   /** How many `transcript-<yyyymmdd>.<n>` streams a day has: n counts from 0. */
   readonly transcriptPartitions: number;
-  /** How long a stored secret may stay unnamed: far longer than any command takes. */
+  /** How long a stored version may stay unnamed: far longer than any command takes, and than any process sends by what it read before. */
   readonly orphanAfterMs?: number;
 }
 
@@ -37,8 +37,8 @@ const over: Reacts = { state: null, outputs: [] };
 
 /**
  * Ends what has had its time: purges subscriptions when their 30 days are over and shreds their secrets, shreds secrets
- * that no event came to name, drops transcripts a whole day at a time. An instance is a subscription's stream, a
- * secret's stream, or the transcripts as a whole.
+ * that no event came to name and values of headers that are sent no longer, drops transcripts a whole day at a time. An
+ * instance is a subscription's stream, the stream of a secret or value, or the transcripts as a whole.
  */
 export const subscriptionLifecycle = ({ historyDays, transcriptPartitions, orphanAfterMs = hourMs }: LifecycleOptions): Saga<Ending, Output> => ({
   name: 'subscription-lifecycle',
@@ -50,8 +50,8 @@ export const subscriptionLifecycle = ({ historyDays, transcriptPartitions, orpha
     if (input.kind === 'deadline') return state === null ? over : atDeadline(instance, state, input.nowMs, transcriptPartitions);
     if (instance === transcripts) return { state: state ?? { kind: 'transcripts', nextDay: dayOf(input.event) }, outputs: [] };
     if (!instance.startsWith(prefixOf('signingsecret'))) return onSubscription(instance, state, input.event);
-    const isStored = input.event.stream === instance;
-    return isStored ? { state: { kind: 'unnamed', orphanAtMs: stored(input.event).recordedAt + orphanAfterMs }, outputs: [] } : over;
+    const isUnnamed = input.event.stream === instance || retiredBy(input.event).includes(instance);
+    return isUnnamed ? { state: { kind: 'unnamed', orphanAtMs: stored(input.event).recordedAt + orphanAfterMs }, outputs: [] } : over;
   },
   deadlineOf: (state) => {
     switch (state.kind) {
@@ -68,18 +68,28 @@ export const subscriptionLifecycle = ({ historyDays, transcriptPartitions, orpha
 
 const subscriptionTypes: ReadonlySet<string> = new Set([
   'WebhookSubscriptionCreated',
+  'WebhookSubscriptionUpdated',
   'WebhookSubscriptionSecretRotated',
   'WebhookSubscriptionDeleted',
   'WebhookSubscriptionRestored',
   'WebhookSubscriptionPurged',
 ] satisfies SubscriptionEvent['type'][]);
 
-/** Creation and rotation concern the secret they name; everything else the stream it stands in. */
+/** What names versions concerns the streams of these; everything else the stream it stands in. */
 function concerned(event: RecordedEvent): readonly string[] {
-  if (event.type !== 'WebhookSubscriptionCreated' && event.type !== 'WebhookSubscriptionSecretRotated') return [event.stream];
-  const { data } = stored<Extract<SubscriptionEvent, { readonly data: { readonly secret: object } }>>(event);
-  return [streamOf('signingsecret', placeOf(event.stream).site, data.secret.versionId)];
+  if (!naming.has(event.type)) return [event.stream];
+  const { secret, headers = {} } = stored<Naming>(event).data;
+  return [...streamsOf(event, [...(secret === undefined ? [] : [secret]), ...Object.values(headers)].map(({ versionId }) => versionId)), ...retiredBy(event)];
 }
+
+type Naming = DomainEvent<string, { readonly secret?: SecretVersion; readonly headers?: SubscriptionSettings['headers']; readonly retired?: readonly string[] }>;
+
+const naming: ReadonlySet<string> = new Set(['WebhookSubscriptionCreated', 'WebhookSubscriptionUpdated', 'WebhookSubscriptionSecretRotated'] satisfies SubscriptionEvent['type'][]);
+
+/** The streams of values that an update takes out of use. A secret that a rotation retires stays until the purge. */
+const retiredBy = (event: RecordedEvent): readonly string[] => (event.type === 'WebhookSubscriptionUpdated' ? streamsOf(event, stored<Naming>(event).data.retired ?? []) : []);
+
+const streamsOf = ({ stream }: RecordedEvent, versionIds: readonly string[]): readonly string[] => versionIds.map((versionId) => streamOf('signingsecret', placeOf(stream).site, versionId));
 
 /** Transcripts begin with the first event followed, which is older than any of them. */
 const transcriptsAtFirst = (open: OpenInstances<Ending>): readonly string[] => (open.has(transcripts) ? [] : [transcripts]);

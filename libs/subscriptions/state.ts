@@ -1,5 +1,5 @@
 import type { Position, Stored } from '#kernel';
-import type { PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
+import type { HeaderVersion, PauseReason, SecretVersion, SubscriptionEvent, SubscriptionSettings } from './events.ts';
 
 /** A replaced secret that is still sent beside the new one until `graceUntilMs`. */
 export interface GraceSecret extends SecretVersion {
@@ -11,7 +11,7 @@ interface Existing extends SubscriptionSettings {
   readonly incarnation: string;
   readonly secret: SecretVersion;
   readonly previousSecret: GraceSecret | null;
-  /** Every version this incarnation ever named: what a purge shreds. */
+  /** Every version of a signing secret that this incarnation ever named: what a purge shreds, and the values of its headers. */
   readonly secretVersionIds: readonly string[];
   /** Where it was last deleted, also when it was restored since: deliveries that were open then stay cancelled. */
   readonly lastDeletedPosition: Position | null;
@@ -52,9 +52,11 @@ export function evolveSubscription(state: SubscriptionState, event: Stored<Subsc
   }
 }
 
+type Update = Extract<SubscriptionEvent, { type: 'WebhookSubscriptionUpdated' }>['data'];
+
 /** An update says all settings: an option that it does not name holds no longer. */
-function withSettings(state: LiveSubscription | DeletedSubscription, settings: SubscriptionSettings): LiveSubscription | DeletedSubscription {
-  const { timeoutMs, retryScheduleMs, labels, ...rest } = state;
+function withSettings(state: LiveSubscription | DeletedSubscription, { retired: _, ...settings }: Update): LiveSubscription | DeletedSubscription {
+  const { timeoutMs, retryScheduleMs, labels, headers, ...rest } = state;
   return { ...rest, ...settings };
 }
 
@@ -108,3 +110,6 @@ export function signingSecrets(state: LiveSubscription | DeletedSubscription, no
   const { secret, previousSecret } = state;
   return previousSecret !== null && nowMs < previousSecret.graceUntilMs ? [secret, previousSecret] : [secret];
 }
+
+/** The versions of the values that the headers of its own have. */
+export const headerVersions = ({ headers = {} }: SubscriptionSettings): readonly HeaderVersion[] => Object.values(headers);

@@ -1,5 +1,5 @@
 /** Members that never reach a log line, wherever a caller puts them. `Secret` values redact themselves besides. */
-const neverLogged: ReadonlySet<string> = new Set(['authorization', 'Authorization', 'cookie', 'secret', 'signingSecretRef', 'signingSecret', 'apiKey', 'rootKey', 'masterKey']);
+const neverLogged: ReadonlySet<string> = new Set(['authorization', 'Authorization', 'cookie', 'secret', 'signingSecretRef', 'signingSecret', 'apiKey', 'rootKey', 'masterKey', 'headers']);
 const levels = 4;
 
 /**

@@ -1,5 +1,5 @@
 export { type AddressJudgement, judgeAddress } from './address.ts';
-export { checkCustomHeader, type CustomHeaders } from './request-headers.ts';
+export type { CustomHeaders } from './request-headers.ts';
 export { createResolver, type Resolve, type ResolverOptions } from './resolver.ts';
 export { type AttemptRequest, createSender, type Sender, type SenderOptions } from './sender.ts';
 export { AllowedTargetMalformed, checkTargetUrl, createTargetPolicy, resolveAndCheckTarget, type TargetPolicy, type TargetRefusal } from './target-policy.ts';

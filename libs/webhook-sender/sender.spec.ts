@@ -500,3 +500,29 @@ it('no secret stands in a transcript or in an error, not even when the receiver 
   for (const secret of [key.reveal(), oldKey.reveal(), apiKey.reveal()]) expect(findCanary(secret, { texts })).toEqual([]);
   expect(transcripts[0]?.response?.headers['x-echo']).toBe('[redacted]');
 });
+
+describe('a value of a header that comes back', () => {
+  const answered = async (body: string, values: Readonly<Record<string, string>>, status = 400): Promise<string | undefined> => {
+    const target = await receiver((response) => response.writeHead(status).end(body));
+    const headers = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, new Secret(value)]));
+    return (await sender().attempt(request(target.url, { headers }))).response?.body;
+  };
+
+  it('is hidden as it is within JSON, too', async () => {
+    const value = 'Digest username="the-user", realm="a\\b"';
+    expect(await answered(JSON.stringify({ seen: [value] }), { authorization: value })).toBe('{"seen":["[redacted]"]}');
+  });
+
+  it('is hidden whole where another one is a part of it', async () => {
+    expect(await answered('a-token-of-two, a-token', { short: 'a-token-', long: 'a-token-of-two' })).toBe('[redacted], a-token');
+  });
+
+  it('is hidden where the end of what is kept cuts it in two', async () => {
+    const value = 'a-value-that-is-cut-in-the-middle';
+    expect(await answered(`${'x'.repeat(4_096 - 12)}${value}${'y'.repeat(100)}`, { 'x-key': value }, 200)).toBe(`${'x'.repeat(4_096 - 12)}[redacted]`);
+  });
+
+  it('of fewer than 8 characters stays: it would hit everything', async () => {
+    expect(await answered('acme is in acme', { 'x-tenant': 'acme' })).toBe('acme is in acme');
+  });
+});

@@ -25,7 +25,7 @@ export interface SenderOptions {
 
 export interface AttemptRequest {
   readonly url: string;
-  /** Each must pass `checkCustomHeader`. */
+  /** As `wrongHeaders` lets them pass. */
   readonly headers?: CustomHeaders;
   readonly webhookId: string;
   /** Sent and signed byte for byte. */

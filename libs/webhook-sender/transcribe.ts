@@ -1,4 +1,4 @@
-import { formatInstant } from '#kernel';
+import { formatInstant, hiddenValue } from '#kernel';
 import type { ExchangeEnd, ReceivedResponse } from './exchange.ts';
 import type { CustomHeaders } from './request-headers.ts';
 import { parseRetryAfter } from './retry-after.ts';
@@ -59,8 +59,22 @@ function textOf({ body, truncated }: ReceivedResponse): string {
   return Buffer.byteLength(text) <= body.length ? text : new TextDecoder().decode(Buffer.from(text).subarray(0, body.length), { stream: true });
 }
 
-/** Receivers that echo requests would put the values of custom headers into the answer; very short ones would hit everything. */
+/**
+ * Receivers that echo requests would put the values of custom headers into the answer, as they are or within JSON; very short ones
+ * would hit everything. Of a value that the end of the text cuts in two, the beginning is hidden too.
+ */
 function redaction(custom: CustomHeaders = {}): (text: string) => string {
-  const values = Object.values(custom).map((secret) => secret.reveal()).filter((value) => value.length >= 8);
-  return values.length === 0 ? (text) => text : (text) => values.reduce((shown, value) => shown.replaceAll(value, '[redacted]'), text);
+  const values = Object.values(custom).map((secret) => secret.reveal()).filter((value) => value.length >= shortestHidden);
+  const forms = [...new Set(values.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]))].sort((a, b) => b.length - a.length);
+  if (forms.length === 0) return (text) => text;
+  return (text) => forms.reduce((shown, form) => withoutEnd(shown.replaceAll(form, hiddenValue), form), text);
+}
+
+const shortestHidden = 8;
+
+function withoutEnd(text: string, value: string): string {
+  for (let length = Math.min(value.length - 1, text.length); length >= shortestHidden; length -= 1) {
+    if (text.endsWith(value.slice(0, length))) return `${text.slice(0, -length)}${hiddenValue}`;
+  }
+  return text;
 }

@@ -14,6 +14,9 @@ import { Terminal } from '../support/e2e/terminal.ts';
 jest.setTimeout(30_000);
 
 const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
+/** As no header's value can be confused with: with what JSON escapes. */
+const newValue = (): string => `Token "${randomBytes(24).toString('base64url')}"`;
+const headerValues = ['header', 'header before', 'header refused', 'header approved', 'header typed'];
 const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
 
 describe('what must never be read', () => {
@@ -28,14 +31,15 @@ describe('what must never be read', () => {
 
   /** Everywhere it is found, but in the file it was put into on purpose. */
   function found(secret: string, exceptFile = ''): readonly CanaryFinding[] {
-    const received = inbox.all().map((request, index) => [`request ${index}`, JSON.stringify(request)] as const);
+    // A request has the values of its own headers, and must have nothing else of them.
+    const received = inbox.all().map((request, index) => [`request ${index}`, JSON.stringify({ ...request, headers: { ...request.headers, 'x-canary': null }, rawHeaders: request.rawHeaders.filter((_, at) => request.rawHeaders[at - 1] !== 'x-canary') })] as const);
     const answers = api.answers.map(({ asked, text }, index) => [`answer ${index} to ${asked}`, text] as const);
     const findings = findCanary(secret, { folders: [installation.dataDir], texts: { ...Object.fromEntries([...received, ...answers]), ...logBeside } });
     return findings.filter(({ where }) => exceptFile === '' || where !== join(installation.dataDir, exceptFile));
   }
 
   beforeAll(async () => {
-    Object.assign(secrets, { imported: newSecret(), chosen: newSecret(), env: newSecret(), file: newSecret(), refused: newSecret(), approved: newSecret() });
+    Object.assign(secrets, { imported: newSecret(), chosen: newSecret(), env: newSecret(), file: newSecret(), refused: newSecret(), approved: newSecret(), ...Object.fromEntries(headerValues.map((name) => [name, newValue()])) });
     inbox = await Inbox.start();
     const secretsDir = mkdtempSync(join(tmpdir(), 'countersign-secrets-'));
     writeFileSync(join(secretsDir, 'receiver'), String(secrets['file']), { mode: 0o600 });
@@ -47,6 +51,8 @@ describe('what must never be read', () => {
     // What was written is read again, and written on.
     await installation.startServer(environment);
     await publishToAll(installation.root, 4);
+    await installation.root.publishOne({ eventId: 'headers-2', type: 'headers.event', data: {} });
+    await inbox.arrived('headers-approved', 2);
     logBeside = await installation.home.readLogBeside();
     rmSync(secretsDir, { recursive: true });
   }, 60_000);
@@ -78,6 +84,7 @@ describe('what must never be read', () => {
 
     await refusals(root);
     await boundApproval(root, approver.text);
+    await withHeaders(root, approver.text);
     await throughTheTerminal();
     await publishToAll(root, 3);
     for (const path of ['/api/keys', '/api/whoami', '/api/status', '/metrics', '/openapi.yaml', `/api/approvals?siteId=${demo}`, `/api/commands/${managed.commandId}?siteId=${demo}`, `/api/events/canary-1?siteId=${demo}`]) await root.get(path);
@@ -126,6 +133,36 @@ describe('what must never be read', () => {
     await root.do('SetApprovalPolicy', { commandType: 'UpsertWebhookSubscription', required: false });
   }
 
+  /** Every way in which the value of a header comes in, or could go out; the receiver sends back what it got. */
+  async function withHeaders(root: Api, approverKey: string): Promise<void> {
+    const value = (name: string): string => String(secrets[name]);
+    const url = inbox.url('with-headers', ({ headers }) => ({ status: 400, headers: { 'x-echo': String(headers['x-canary']) }, body: JSON.stringify(headers) }));
+    const settings = { webhookSubscriptionId: 'with-headers', eventPattern: 'headers.*', targetUrl: url, signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
+    const first = { ...settings, headers: { 'X-Canary': value('header before') } };
+    await root.do('UpsertWebhookSubscription', first, { idempotencyKey: 'canary-headers' });
+    await root.do('UpsertWebhookSubscription', first, { idempotencyKey: 'canary-headers' });
+    await root.do('UpsertWebhookSubscription', { ...settings, headers: { 'X-Canary': value('header') } });
+    const refused = value('header refused');
+    const wrong = [{ Host: refused }, { [refused]: refused }, { 'X-A': `${refused}\n` }, { 'X-A': refused, 'x-a': refused }, { 'X-A': [refused] }, [refused], refused, { 'X-A': '[redacted]', 'X-B': refused }];
+    for (const headers of wrong) expect((await root.command('UpsertWebhookSubscription', { ...settings, headers })).status).toBe(400);
+    for (const headers of wrong) expect((await root.ask('PATCH', `/api/webhooks/with-headers?siteId=${demo}`, { body: { headers } })).status).toBe(400);
+    expect((await root.command('UpsertWebhookSubscription', { ...first, headers: { 'X-Canary': refused } }, { idempotencyKey: 'canary-headers' })).status).toBe(422);
+    await root.dryRun('UpsertWebhookSubscription', { ...settings, headers: { 'X-Canary': refused } });
+    await root.do('SetApprovalPolicy', { commandType: 'UpsertWebhookSubscription', required: true, binding: 'PAYLOAD' });
+    const payload = { ...settings, webhookSubscriptionId: 'headers-approved', targetUrl: inbox.url('headers-approved'), headers: { 'X-Canary': value('header approved') } };
+    expect((await root.command('UpsertWebhookSubscription', payload)).status).toBe(403);
+    const { resourceId: approvalId, revision } = await root.do('RequestApproval', { commandType: 'UpsertWebhookSubscription', resourceId: 'headers-approved', expiresOn: inAnHour(), payload });
+    await root.get(`/api/approvals/${approvalId}?siteId=${demo}`);
+    await root.as(approverKey).do('GrantApproval', { approvalId }, { actor: kim, expectedRevision: revision });
+    await root.do('UpsertWebhookSubscription', payload);
+    await root.do('SetApprovalPolicy', { commandType: 'UpsertWebhookSubscription', required: false });
+    await root.publishOne({ eventId: 'headers-1', type: 'headers.event', data: {} });
+    expect((await inbox.arrived('with-headers', 2)).map(({ headers }) => headers['x-canary'])).toEqual([value('header'), value('header')]);
+    expect((await inbox.arrived('headers-approved', 1))[0]?.headers['x-canary']).toBe(value('header approved'));
+    for (const path of ['/api/webhooks', '/api/webhooks/with-headers', '/api/audit/events', '/api/audit/stories/with-headers', '/api/audit/states/with-headers']) await root.get(`${path}?siteId=${demo}${path.includes('states') ? '&asOf=revision:1' : ''}`);
+    for (const { id } of (await root.deliveries('with-headers')).items) await root.delivery('with-headers', id);
+  }
+
   async function throughTheTerminal(): Promise<void> {
     const shell = new Terminal({ KF_SERVER: installation.url, KF_API_KEY: installation.server.rootKey });
     try {
@@ -135,13 +172,15 @@ describe('what must never be read', () => {
       expect(findCanary(secrets['terminal secret'], { texts: { stdout: shown.out, stderr: shown.err } }).every(({ where }) => where === 'stdout')).toBe(true);
       const failed = await shell.run(`printf '%s' '${String(secrets['refused'])}' | ${line.replace('echo managed | ', '').replace('--status ACTIVE', '--status ACTIVE --webhook-subscription-id managed')}`);
       expect([failed.code, findCanary(String(secrets['refused']), { texts: { stdout: failed.out, stderr: failed.err } })]).toEqual([1, []]);
+      const typed = await shell.run(`kf webhook update with-headers --site ${demo} --header 'X-Canary=${String(secrets['header typed'])}' && kf webhook get with-headers --site ${demo} && kf webhook update with-headers --site ${demo} --header 'Host=${String(secrets['header typed'])}'`);
+      expect([typed.code, findCanary(String(secrets['header typed']), { texts: { stdout: typed.out, stderr: typed.err } })]).toEqual([2, []]);
       expect(findCanary(installation.server.rootKey, { texts: { stdout: failed.out, stderr: failed.err } })).toEqual([]);
     } finally {
       shell.end();
     }
   }
 
-  it.each(['managed', 'rotated', 'imported', 'chosen', 'env', 'file', 'refused', 'approved', 'approver key', 'terminal secret'])('%s: in no file, no log line, no request, and no answer but the one that made it', (name) => {
+  it.each(['managed', 'rotated', 'imported', 'chosen', 'env', 'file', 'refused', 'approved', 'approver key', 'terminal secret', ...headerValues])('%s: in no file, no log line, no request, and no answer but the one that made it', (name) => {
     const secret = String(secrets[name]);
     expect(secret.length).toBeGreaterThan(20);
     const answers = new Set(found(secret).map(({ where }) => where));

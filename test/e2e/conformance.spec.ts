@@ -94,8 +94,12 @@ describe('a sender with its workers started', () => {
     expect((await inbox.arrived('body', 1))[0]?.event).toMatchObject({ type: 'body.structure', timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/), data: { id: 'ord_1' } });
   });
 
-  differs('wire-output/custom-headers-emitted', 'an endpoint with headers is refused', async () => {
-    expect(await ask('endpoints', { url: inbox.url('headers'), headers: { 'x-tenant': 'acme' }, allowHttp: true })).toMatchObject({ status: 422, code: 'NOT_SUPPORTED', body: { error: expect.stringContaining('headers') } });
+  passes('wire-output/custom-headers-emitted', 'the headers of an endpoint stand in its requests, beside those of the standard', async () => {
+    await endpoint(['own.headers'], inbox.url('headers'), { headers: { 'X-Tenant': 'acme', authorization: 'Bearer abc' } });
+    await send({ type: 'own.headers' });
+    const [request] = await inbox.arrived('headers', 1);
+    expect(request?.headers).toMatchObject({ 'x-tenant': 'acme', authorization: 'Bearer abc', 'webhook-signature': expect.stringMatching(/^v1,/) });
+    expect(await ask('endpoints', { url: inbox.url('headers'), headers: { 'Webhook-Id': 'x' }, allowHttp: true })).toMatchObject({ status: 422, code: 'ENDPOINT_VALIDATION' });
   });
 
   differs('wire-output/ed25519-v1a-byte-stable', 'a key that is not for HMAC is refused, and so is an endpoint that would sign with it', async () => {

@@ -70,7 +70,7 @@ describe('a subscription made over REST', () => {
       .toEqual([201, `/api/webhooks/${id}?siteId=${siteId}`, '"1"', 'make-1', null, 'no-store']);
     expect(id).toMatch(/^whs_[a-z0-9]{26}$/);
     expect(rest).toEqual({
-      siteId, events: ['made.**'], url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, status: 'ACTIVE', pausedReason: null,
+      siteId, events: ['made.**'], url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: expect.any(String), graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 0, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 1, createdAt: expect.any(String), updatedAt: expect.any(String), purgeAt: null,
@@ -106,6 +106,28 @@ describe('a subscription made over REST', () => {
 
     const back = await must('PATCH', `/api/webhooks/${id}`, { body: { timeoutMs: null, retrySchedule: null } });
     expect(subscriptionOf(back)).toMatchObject({ timeoutMs: 15_000, retrySchedule: null, labels: { team: 'orders' } });
+  });
+
+  it('has headers of its own in every request, a test too, as they are when it starts, and shows their names alone', async () => {
+    const { id, secret } = await created('own-headers', { headers: { 'X-Api-Key': 'the first value', Authorization: 'Bearer of-it' } });
+    expect(await must('GET', `/api/webhooks/${id}`)).toMatchObject({ headers: { 'x-api-key': '[redacted]', authorization: '[redacted]' } });
+    const { eventId } = await root.publishOne({ type: 'own-headers.now', data: 1 }, siteId);
+    const [request] = await inbox.arrived('own-headers', 1);
+    expect(request?.headers).toMatchObject({ 'x-api-key': 'the first value', authorization: 'Bearer of-it', 'content-type': 'application/json' });
+    expect(new Webhook(secret).verify(request?.body ?? '', request?.headers as Record<string, string>)).toMatchObject({ type: 'own-headers.now' });
+    const done = await eventually('the delivery', async () => ((await must('GET', `/api/deliveries?status=DELIVERED&eventId=${eventId}`))['items'] as Body[])[0]);
+    const { transcripts } = await must('GET', `/api/webhooks/${id}/deliveries/${String(done['id'])}`);
+    expect(transcripts).toMatchObject([{ request: { headers: { 'x-api-key': '[redacted]', authorization: '[redacted]' } } }]);
+
+    const kept = await must('PATCH', `/api/webhooks/${id}`, { body: { headers: { 'x-api-key': 'another value', authorization: '[redacted]' } } });
+    expect(subscriptionOf(kept)).toMatchObject({ revision: 2, headers: { 'x-api-key': '[redacted]', authorization: '[redacted]' } });
+    await must('POST', `/api/webhooks/${id}/test`, { body: { event: 'own-headers.test' } });
+    expect((await inbox.arrived('own-headers', 2))[1]?.headers).toMatchObject({ 'x-api-key': 'another value', authorization: 'Bearer of-it' });
+
+    expect(subscriptionOf(await must('PATCH', `/api/webhooks/${id}`, { body: { headers: {} } }))).toMatchObject({ revision: 3, headers: {} });
+    await root.publishOne({ type: 'own-headers.now', data: 3 }, siteId);
+    const last = (await inbox.arrived('own-headers', 3))[2];
+    for (const name of ['x-api-key', 'authorization']) expect(last?.headers).not.toHaveProperty(name);
   });
 
   it('gets the events of its patterns, signed with the secret that was shown, and its health says so', async () => {

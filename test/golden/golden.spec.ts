@@ -15,13 +15,14 @@ import { operationalEvents, readPublishedEvent } from '#publishing';
 import { openReadModels, type ReadModels } from '#read-models';
 import type { AnySaga, SagaOutput } from '#sagas';
 import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
-import { type LiveSubscription, subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
+import { type Ending, type LiveSubscription, subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
 import { systemIds } from '../../apps/server/system.ts';
 import { simulatedClock } from '../support/simulated-clock.ts';
 
 /** Every history there is, as it was when it was added. */
 const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
+  'headers.jsonl': '4797c304470996f38eaccb8d52feab28b06c37111c30addd66bf913244442f11',
   'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
@@ -221,6 +222,23 @@ describe('the options of subscriptions', () => {
     }));
   }
 
+  it('of headers.jsonl hold until an update no longer says them, each with the version it has', async () => {
+    const versions = (await historyOf('headers.jsonl', 'headers')) as readonly LiveSubscription['headers'][];
+    expect(versions.map((headers) => headers && Object.keys(headers))).toEqual([['x-api-key', 'authorization'], ['x-api-key', 'authorization'], undefined, ['x-api-key'], ['x-api-key', 'x-empty']]);
+    expect(versions[1]).toEqual(versions[0]);
+    const values = [...Object.values(versions[0] ?? {}), ...Object.values(versions[3] ?? {})].map(({ versionId }) => versionId);
+    const saga = subscriptionLifecycle({ historyDays: 30, transcriptPartitions: 1 });
+    const open = new Map<string, Ending>();
+    for (const event of eventsOf('headers.jsonl').filter((one) => saga.prefixes.some((prefix) => one.stream.startsWith(prefix)) && saga.wants(one, open))) {
+      for (const instance of saga.instancesOf(event, null, open)) {
+        const { state } = saga.react(instance, open.get(instance) ?? null, { kind: 'event', event, origin: null });
+        if (state === null) open.delete(instance);
+        else open.set(instance, state);
+      }
+    }
+    expect([...open.keys()].filter((instance) => instance.startsWith('signingsecret-')).map((stream) => placeOf(stream).id).sort()).toEqual(values.sort());
+  });
+
   it('of labels.jsonl hold until an update no longer says them', async () => {
     expect(await historyOf('labels.jsonl', 'labels')).toEqual([{ team: 'orders' }, { team: 'orders' }, undefined, { team: 'claims', 'tier.of-2': '1' }]);
   });
@@ -235,6 +253,19 @@ describe('the options of subscriptions', () => {
 });
 
 describe('the vault', () => {
+  it('opens the values of headers.jsonl under the master key of that history', async () => {
+    const events = eventsOf('headers.jsonl');
+    const [store, clock] = [storeOf(events), clockAt(events)];
+    const masterKey = new Secret(Buffer.alloc(32, 'golden headers').toString('base64'));
+    const masterKeys = await loadMasterKeys({ dataDir: folder, masterKey, previousMasterKey: undefined, shared: true, store, logIsEmpty: false, clock, ids: systemIds });
+    const vault = createSecretVault({ store, masterKeys, clock, ids: systemIds, secretsDir: folder, environmentSecrets: () => undefined });
+    const { state } = await createAggregates(store).load<SubscriptionState, never>('webhooksubscription-tnt_demo.production.orders', subscriptionFold);
+    const { incarnation, headers = {} } = state as LiveSubscription;
+    const place = { site: { tenant: 'tnt_demo', environment: 'production' }, subscriptionId: 'orders', incarnation };
+    const opened = await Promise.all(Object.entries(headers).map(async ([name, { versionId }]) => [name, Buffer.from((await vault.open(place, { versionId, kind: 'managed' })).reveal()).toString()]));
+    expect(opened).toEqual([['x-api-key', 'the third value'], ['x-empty', '']]);
+  });
+
   it('opens the secrets of the first release, sealed anew, under the second master key of that history', async () => {
     const events = eventsOf('first-release.jsonl');
     const [store, clock] = [storeOf(events), clockAt(events)];

@@ -1,6 +1,6 @@
 import type { CommandAnswer } from '#command-pipeline';
 import type { EventStore } from '#event-store';
-import { canonicalJson, comparePositions, isRefusal, type JsonObject, type LedgerEvent, type Position, type RecordedEvent, startOfLog, stored } from '#kernel';
+import { canonicalJson, comparePositions, isRefusal, type JsonObject, type LedgerEvent, placeOf, type Position, type RecordedEvent, startOfLog, stored } from '#kernel';
 import { formatSigningSecret, type SecretVault } from '#secret-vault';
 import type { SubscriptionEvent } from '#subscriptions';
 import { site } from './installation.ts';
@@ -28,6 +28,7 @@ export async function brokenPromises(store: EventStore, vault: SecretVault, oper
     ...secretsShownOnce(operations),
     ...(await secretsAreKept(events, vault)),
     ...(await secretsShownAreStored(events, executed, vault, operations)),
+    ...(await headersAreKept(events, vault, operations)),
   ];
 }
 
@@ -112,6 +113,26 @@ async function secretsShownAreStored(events: readonly RecordedEvent[], executed:
     if (kept !== answer.secret.reveal()) broken.push(`command ${answer.commandId} showed a secret that is not the stored one`);
   }
   return broken;
+}
+
+/** The headers that an acknowledged command left behind have the values that it gave, whatever stood there before. */
+async function headersAreKept(events: readonly RecordedEvent[], vault: SecretVault, operations: readonly Operation[]): Promise<string[]> {
+  const broken: string[] = [];
+  for (const { request, commandId } of operations.flatMap((operation) => successes(operation).map((answer) => ({ request: operation.request, commandId: answer.commandId })))) {
+    const event = events.find(({ type, metadata }) => metadata['commandid'] === commandId && (type === 'WebhookSubscriptionCreated' || type === 'WebhookSubscriptionUpdated'));
+    if (event === undefined) continue;
+    const given = Object.entries((request.payload['headers'] ?? {}) as Readonly<Record<string, string>>).map(([name, value]) => `${name.toLowerCase()}=${value}`);
+    const kept = await headersOf(events, vault, event).catch((error: unknown) => [String(error)]);
+    if (kept.join() !== given.join()) broken.push(`command ${commandId} gave the headers ${given.join()} and left ${kept.join()}`);
+  }
+  return broken;
+}
+
+async function headersOf(events: readonly RecordedEvent[], vault: SecretVault, event: RecordedEvent): Promise<readonly string[]> {
+  const { headers = {} } = stored<Extract<SubscriptionEvent, { type: 'WebhookSubscriptionCreated' | 'WebhookSubscriptionUpdated' }>>(event).data;
+  const incarnation = events.find(({ stream, type }) => stream === event.stream && type === 'WebhookSubscriptionCreated')?.id ?? '';
+  const place = { site, subscriptionId: placeOf(event.stream).id, incarnation };
+  return await Promise.all(Object.entries(headers).map(async ([name, { versionId }]) => `${name}=${Buffer.from((await vault.open(place, { versionId, kind: 'managed' })).reveal()).toString()}`));
 }
 
 /** What housekeeping owes when everything has come to rest: each use stands in its approval's stream, each end of a granted approval on its resource. */

@@ -55,9 +55,14 @@ export const mutants: readonly Mutant[] = [
     name: 'the secret is stored after the effect',
     file: pipeline,
     edits: [
-      { find: 'if (seal !== undefined) await world.vault.store(', replace: 'const sealNow = async (): Promise<void> => seal === undefined ? undefined : await world.vault.store(' },
-      { find: "if (appended === 'conflict') return 'conflict';", replace: "if (appended === 'conflict') return 'conflict'; await sealNow();" },
+      { find: 'await sealAll(world, request.site, plan.made?.seals ?? []);', replace: '' },
+      { find: "if (appended === 'conflict') return 'conflict';", replace: "if (appended === 'conflict') return 'conflict'; await sealAll(world, request.site, plan.made?.seals ?? []);" },
     ],
+  },
+  {
+    name: 'a header keeps the value that it had',
+    file: 'libs/subscriptions/decider.ts',
+    edits: [{ find: 'present[name]?.fingerprint === version.fingerprint', replace: 'present[name] !== undefined' }],
   },
   {
     name: 'the checkpoint of a saga is only in memory',

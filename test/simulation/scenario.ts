@@ -63,7 +63,7 @@ function wish(random: Random): CommandRequest {
     case 'resume':
       return requestOf('ResumeWebhookSubscription', key, requester, { webhookSubscriptionId: id });
     case 'upsert':
-      return requestOf('UpsertWebhookSubscription', key, requester, upsertPayload(id, { eventPattern: random.pick(['version.*', 'claim.**']) }));
+      return requestOf('UpsertWebhookSubscription', key, requester, upsertPayload(id, { eventPattern: random.pick(['version.*', 'claim.**']), ...random.pick([{}, { headers: { 'X-Key': 'one' } }, { headers: { 'X-Key': 'two', 'X-Other': 'one' } }]) }));
     case 'create': {
       const { webhookSubscriptionId: _derived, ...payload } = upsertPayload('');
       return requestOf('UpsertWebhookSubscription', key, requester, payload);

@@ -21,6 +21,7 @@ export interface Sent {
   readonly eventId: string;
   readonly body: string;
   readonly keys: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
   /** Starts at 1 for the first request of this delivery that the receiver saw. */
   readonly nth: number;
 }
@@ -263,11 +264,11 @@ export class DispatchingWorld {
     return transcriptOf(request, aborted ? { ...answer, status: undefined, error: 'aborted' } : answer, startedAtMs, this.clock.now());
   }
 
-  #note({ url, webhookId, body: bytes, keys }: SendRequest, atMs: number): Sent {
+  #note({ url, webhookId, body: bytes, keys, headers }: SendRequest, atMs: number): Sent {
     const host = new URL(url).host;
     const body = Buffer.from(bytes).toString();
     const nth = 1 + this.sent.filter((before) => before.webhookId === webhookId).length;
-    const sent: Sent = { atMs, url, webhookId, eventId: (JSON.parse(body) as { id: string }).id, body, keys: keys.map((key) => Buffer.from(key.reveal()).toString()), nth };
+    const sent: Sent = { atMs, url, webhookId, eventId: (JSON.parse(body) as { id: string }).id, body, keys: keys.map((key) => Buffer.from(key.reveal()).toString()), headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.reveal()])), nth };
     this.sent.push(sent);
     const underWay = (this.underWay.get(host) ?? 0) + 1;
     this.underWay.set(host, underWay);

@@ -1,6 +1,6 @@
-import { type Labels, maxLabels } from '#kernel';
+import { type Labels, maxLabels, wrongHeaders } from '#kernel';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { clearable, deliveryMode, eventPattern, header, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -14,6 +14,7 @@ const events = 'which events: comma-separated without blanks; between dots a-z, 
 export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
 export const retries = 'the pause before each attempt, such as 0s,5s,5m: 1 to 30 attempts, the first 0s, at most 7d between two';
 export const labelAbout = 'what your people call it by; at most 20';
+export const headerAbout = 'a header that every request has too; at most 20, 4096 bytes of names and values together; the value is a secret, which is sealed and shown nowhere; reserved are webhook-*, roost-*, proxy-*, x-forwarded-*, cookie and those that HTTP and Countersign set';
 const tombstoneMs = 30 * 86_400_000;
 
 export const subscription = argument('id', name, 'the subscription');
@@ -28,6 +29,16 @@ export function labelsOf(given: readonly (readonly [name: string, value: string]
   if (twice !== undefined) throw new UsageError([`--label: ${twice[0]} is given twice; a label has one value`]);
   if (pairs.length > maxLabels) throw new UsageError([`--label: ${pairs.length} are given; at most ${maxLabels} are allowed`]);
   if (pairs.length > 0 && pairs.length < given.length) throw new UsageError(['--label: an empty text takes all labels away, so it stands alone']);
+  return pairs.length === 0 ? null : Object.fromEntries(pairs);
+}
+
+/** The headers that flags name; undefined when there are none, null when they are to be taken away. No error repeats a value. */
+export function headersOf(given: readonly (readonly [name: string, value: string] | null)[]): Readonly<Record<string, string>> | null | undefined {
+  if (given.length === 0) return undefined;
+  const pairs = given.filter((pair) => pair !== null);
+  if (pairs.length > 0 && pairs.length < given.length) throw new UsageError(['--header: an empty text takes all headers away, so it stands alone']);
+  const wrong = wrongHeaders(pairs);
+  if (wrong !== undefined) throw new UsageError([`--header: the headers ${wrong}`]);
   return pairs.length === 0 ? null : Object.fromEntries(pairs);
 }
 
@@ -47,8 +58,9 @@ const create = operatorVerb({
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
     retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; by default the server's`),
     label: repeated('--label <NAME=VALUE>', label, labelAbout),
+    header: repeated('--header <NAME=VALUE>', header, headerAbout),
   },
-  ask: ({ label: given, ...settings }) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(','), labels: labelsOf(given) } }),
+  ask: ({ label: given, header: headers, ...settings }) => ({ method: 'POST', path: '/api/webhooks', commandType: 'UpsertWebhookSubscription', body: { ...settings, events: settings.events.split(','), labels: labelsOf(given), headers: headersOf(headers) } }),
   view: changed,
 });
 
@@ -83,14 +95,15 @@ const update = operatorVerb({
     timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
     retrySchedule: optional('--retry-schedule <csv>', clearable(retrySchedule), `${retries}; an empty text: the server's again`),
     label: repeated('--label <NAME=VALUE>', clearable(label), `${labelAbout}: all of them, what is not given is taken away; an empty text takes all away`),
+    header: repeated('--header <NAME=VALUE>', clearable(header), `${headerAbout}: all of them, what is not given is taken away, NAME=[redacted] keeps the value it has; an empty text takes all away`),
     paused: optional('--paused [true|false]', yesOrNo, 'pause it; --paused=false resumes it'),
     ifRevision,
     approvalId,
   },
-  ask: ({ id, paused, events: pattern, label: given, ifRevision: atRevision, approvalId: approval, ...settings }) => {
+  ask: ({ id, paused, events: pattern, label: given, header: headers, ifRevision: atRevision, approvalId: approval, ...settings }) => {
     const status = paused === undefined ? undefined : paused ? 'PAUSED' : 'ACTIVE';
-    const changes = { ...settings, events: pattern?.split(','), labels: labelsOf(given), status };
-    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --retry-schedule, --label or --paused']);
+    const changes = { ...settings, events: pattern?.split(','), labels: labelsOf(given), headers: headersOf(headers), status };
+    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --retry-schedule, --label, --header or --paused']);
     return { method: 'PATCH', path: webhookPath(id), commandType: 'UpsertWebhookSubscription', resourceId: id, approvalId: approval, ifRevision: atRevision, body: { ...changes, approvalId: approval } };
   },
   view: changed,

@@ -1,13 +1,13 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, repeated, required, toggle } from '../flags.ts';
-import { deliveryMode, eventPattern, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, header, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
 import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
-import { labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
+import { headerAbout, headersOf, labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
 import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
@@ -35,10 +35,11 @@ const upsert = commandVerb({
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; 15000 when omitted`),
     retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; the server's when omitted`),
     label: repeated('--label <NAME=VALUE>', label, `${labelAbout}; none when omitted`),
+    header: repeated('--header <NAME=VALUE>', header, `${headerAbout}; none when omitted`),
     ifRevision: optional('--if-revision <n>', revision, 'only when the subscription is at this revision'),
   },
-  ask: async ({ signingSecretRefStdin: _, ifRevision, label: given, ...settings }, { io }) => ({
-    payload: { ...settings, labels: labelsOf(given), signingSecretRef: await readSecretLine(io, '--signing-secret-ref-stdin', signingSecretRef) },
+  ask: async ({ signingSecretRefStdin: _, ifRevision, label: given, header: headers, ...settings }, { io }) => ({
+    payload: { ...settings, labels: labelsOf(given), headers: headersOf(headers), signingSecretRef: await readSecretLine(io, '--signing-secret-ref-stdin', signingSecretRef) },
     expectedRevision: ifRevision,
   }),
   essentials: (body) => [...idOf(body), ...secretOf(body)],

@@ -106,6 +106,31 @@ describe('POST /api/webhooks', () => {
     expect(shell.commands).toHaveLength(0);
   });
 
+  it('takes headers, names them in its answer, and shows no value', async () => {
+    for (const headers of [{ 'X-Api-Key': 'a value of its own' }, { 'X-Empty': '' }, {}, null]) {
+      shell.commands.length = 0;
+      expect((await ask('POST', '/api/webhooks', { body: { ...create, headers } })).status).toBe(201);
+      expect(shell.commands[0]?.payload).toMatchObject({ headers });
+    }
+  });
+
+  it.each([
+    [{ 'X-Forwarded-For': 'value' }, 'must not have the reserved name x-forwarded-for'],
+    [{ 'x key': 'value' }, "must have names of 1 to 128 letters, digits and !#$%&'*+-.^_`|~, beginning with a letter or digit"],
+    [{ 'x-key': 'value\r\nhost: a' }, 'must have a value of visible Latin-1 characters for x-key, with blanks and tabs only between them'],
+    [{ 'X-Key': 'value', 'x-key': 'value' }, 'must not have x-key twice: capitals make no other header of it'],
+    [Object.fromEntries(Array.from({ length: 21 }, (_, n) => [`x-${n}`, 'value'])), 'must be at most 20, not 21'],
+    [{ 'x-key': 'value'.repeat(1_000) }, 'must have at most 4096 bytes of names and values together, not 5005'],
+    [{ 'x-key': 7 }, 'must be a JSON object of at most 20 headers with a text each, such as {"X-Api-Key": "…"}'],
+    [['x-key: value'], 'must be a JSON object of at most 20 headers with a text each, such as {"X-Api-Key": "…"}'],
+    ['value', 'must be a JSON object of at most 20 headers with a text each, such as {"X-Api-Key": "…"}'],
+  ])('refuses the headers %j, saying what would be right and no value', async (headers, message) => {
+    const { status, body } = await ask('POST', '/api/webhooks', { body: { ...create, headers } });
+    expect([status, body['errors']]).toEqual([400, [{ path: 'headers', message }]]);
+    expect(JSON.stringify(body).replaceAll('a value of', '')).not.toMatch(/value(?!s)/);
+    expect(shell.commands).toHaveLength(0);
+  });
+
   it('takes labels', async () => {
     const most = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`${n}._-${'n'.repeat(55)}`, '!'.repeat(255)]));
     for (const labels of [{ team: 'orders' }, {}, null, most]) {
@@ -204,7 +229,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -261,7 +286,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, retrySchedule, labels or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, retrySchedule, labels, headers or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

@@ -44,7 +44,7 @@ const create: CommandDefinition<ApiKeyState, CreateKey, ApiKeyEvent> = {
   },
   decide: (state, prepared) => {
     const decision = apiKeyDecider.decide(state, prepared.command);
-    return isRefusal(decision) ? decision : { ...decision, made: { reveal: prepared.text } };
+    return isRefusal(decision) ? decision : { ...decision, made: { seals: [], reveal: prepared.text } };
   },
 };
 

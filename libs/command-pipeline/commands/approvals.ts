@@ -106,7 +106,7 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
   if (!isChangedBy(commandType, resourceId)) return invalid('payload.resourceId', `${commandType} never changes a resource of the id ${resourceId}.`);
   const { policy, version } = (await loadPolicy(aggregates, site, commandType)).state;
   const definition = gateable(commandType);
-  const kept = await keptPayload(world, site, payload['payload'], definition.idMember);
+  const kept = await keptPayload({ vault: world.vault, site, resourceId }, payload['payload'], definition.idMember);
   if (policy.binding === 'PAYLOAD' && kept === null) return invalid('payload.payload', `The policy binds an approval of ${commandType} to its payload: give the payload of the command that will be sent.`);
   const loaded = await aggregates.load(streamOf(definition.category, site, resourceId), definition.fold(resourceId));
   return {
@@ -126,8 +126,8 @@ async function wantedBinding(world: World, aggregates: Aggregates, gateable: Gat
 /** Policies are named by the command they gate; everything else by an id. */
 const isChangedBy = (commandType: GateableCommand, resourceId: string): boolean => (commandType === 'SetApprovalPolicy' ? isGateable(resourceId) : isName(resourceId));
 
-const keptPayload = async ({ vault }: World, site: Site, shown: Json | undefined, idMember: string): Promise<JsonObject | null> =>
-  typeof shown === 'object' && shown !== null ? await boundPayload(vault, site, shown as JsonObject, idMember) : null;
+const keptPayload = async (of: Parameters<typeof boundPayload>[0], shown: Json | undefined, idMember: string): Promise<JsonObject | null> =>
+  typeof shown === 'object' && shown !== null ? await boundPayload(of, shown as JsonObject, idMember) : null;
 
 const invalid = (path: string, message: string): Refusal => refuse('validation-failed', message, { errors: [{ path, message }] });
 

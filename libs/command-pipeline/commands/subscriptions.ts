@@ -1,4 +1,4 @@
-import { formatRetrySchedule, isRefusal, type JsonObject, parseRetrySchedule, type Refusal, type RetrySchedule } from '#kernel';
+import { formatRetrySchedule, isRefusal, type Json, type JsonObject, parseRetrySchedule, type Refusal, type RetrySchedule } from '#kernel';
 import { formatSigningSecret } from '#secret-vault';
 import {
   decideSubscription,
@@ -10,14 +10,16 @@ import {
   parsePattern,
   type PauseReason,
   type ProposedSecret,
+  type ProposedValue,
   type SubscriptionCommand,
   type SubscriptionEvent,
   subscriptionNotFound,
   type SubscriptionSettings,
   type SubscriptionState,
 } from '#subscriptions';
-import type { CommandDefinition, Context, Decided, MadeSecret } from '../definition.ts';
+import type { CommandDefinition, Context, Decided, MadeSecrets, Seal } from '../definition.ts';
 import { numberOr, text, textOr, textsOf } from '../payload.ts';
+import { completeHeaders, headersNow, proposeHeaders } from './headers.ts';
 import { proposeSecret } from './secret-reference.ts';
 
 type SubscriptionDefinition = CommandDefinition<SubscriptionState, Prepared, SubscriptionEvent>;
@@ -41,13 +43,18 @@ const onSubscription = {
   decide: (state: SubscriptionState, { command, firstEventId }: Prepared): Decided<SubscriptionEvent> => {
     const decision = decideSubscription(state, command);
     if (isRefusal(decision)) return decision;
-    const { events, result, secret } = decision;
-    return secret === undefined ? { events, result } : { events, result, made: madeSecret(command.id, state.status === 'NONE' ? firstEventId : state.incarnation, secret) };
+    const { events, result, secret, values = [] } = decision;
+    const incarnation = state.status === 'NONE' ? firstEventId : state.incarnation;
+    return { events, result, made: madeSecrets({ subscriptionId: command.id, incarnation }, secret, values) };
   },
 } as const;
 
-const madeSecret = (subscriptionId: string, incarnation: string, { version, key, generated }: ProposedSecret): MadeSecret =>
-  key === null ? { reveal: null } : { reveal: generated ? formatSigningSecret(key) : null, seal: { subscriptionId, incarnation, versionId: version.versionId, key } };
+function madeSecrets(of: Pick<Seal, 'subscriptionId' | 'incarnation'>, proposed: ProposedSecret | undefined, values: readonly ProposedValue[]): MadeSecrets {
+  const key = proposed?.key ?? null;
+  const signing = proposed === undefined || key === null ? [] : [{ ...of, versionId: proposed.version.versionId, secret: key }];
+  const headers = values.map(({ version, value }) => ({ ...of, versionId: version.versionId, secret: value }));
+  return { seals: [...signing, ...headers], reveal: proposed?.generated === true && key !== null ? formatSigningSecret(key) : null };
+}
 
 /** An upsert that changes the status needs what Pause or Resume needs. */
 function upsertGates(state: SubscriptionState, payload: JsonObject): readonly string[] {
@@ -60,20 +67,26 @@ function upsertGates(state: SubscriptionState, payload: JsonObject): readonly st
 const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', status: 'ACTIVE' };
 
 /** The settings as an upsert says them; null: not set. */
-function settingsNow({ eventPattern, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels }: SubscriptionSettings): JsonObject {
+function settingsNow(settings: SubscriptionSettings): JsonObject {
+  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels } = settings;
   const retrySchedule = retryScheduleMs === undefined ? null : formatRetrySchedule(retryScheduleMs).join(',');
-  return { eventPattern, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null };
+  return { eventPattern, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null, headers: headersNow(settings) };
 }
 
 /** An upsert that names a subscription and no secret changes what it says, and leaves everything else as it is now. */
-function completeUpsert(state: SubscriptionState, payload: JsonObject, id: string): JsonObject | Refusal {
+function completeUpsert(state: SubscriptionState, received: JsonObject, id: string): JsonObject | Refusal {
+  const payload = completeHeaders(state, received);
+  if (isRefusal(payload)) return payload;
   if (payload['webhookSubscriptionId'] === undefined || payload['signingSecretRef'] !== undefined) return { ...defaults, ...payload };
   if (state.status === 'NONE') return subscriptionNotFound(id);
   const { status } = state.status === 'DELETED' ? state.before : state;
   const whole: JsonObject = { ...settingsNow(state), status, signingSecretRef: state.secret.reference ?? 'managed', ...payload };
   // Without what is not set the payload is as `kf webhook upsert-subscription` sends it: what is approved for one holds for the other.
-  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null));
+  return Object.fromEntries(Object.entries(whole).filter(([, value]) => isSet(value)));
 }
+
+/** Nothing, and nothing of something, are the same. */
+const isSet = (value: Json): boolean => value !== null && (typeof value !== 'object' || Object.keys(value).length > 0);
 
 const upsert: SubscriptionDefinition = {
   ...onSubscription,
@@ -81,7 +94,7 @@ const upsert: SubscriptionDefinition = {
   idPrefix: 'whs',
   complete: completeUpsert,
   gates: upsertGates,
-  prepare: async (context) => {
+  prepare: async (context, { state }) => {
     const { request, resourceId, world } = context;
     const { payload } = request;
     const targetUrl = text(payload, 'targetUrl');
@@ -89,7 +102,9 @@ const upsert: SubscriptionDefinition = {
     if (refusal !== undefined) return refusal;
     const secret = await proposeSecret(context, text(payload, 'signingSecretRef'));
     if (isRefusal(secret)) return secret;
-    return prepared(context, { do: 'upsert', id: resourceId, settings: settingsOf(payload), status: text(payload, 'status') as 'ACTIVE' | 'PAUSED', secret });
+    const { headers, values } = await proposeHeaders(context, state);
+    const settings = { ...settingsOf(payload), ...(Object.keys(headers).length === 0 ? {} : { headers }) };
+    return prepared(context, { do: 'upsert', id: resourceId, settings, status: text(payload, 'status') as 'ACTIVE' | 'PAUSED', secret, values });
   },
   settle: dispatcherSees,
 };

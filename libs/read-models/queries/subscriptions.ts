@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import { formatInstant, formatRetrySchedule, formatSite, type Labels, type Position, type Refusal, type Site } from '#kernel';
+import { formatInstant, formatRetrySchedule, formatSite, hiddenValue, type Labels, type Position, type Refusal, type Site } from '#kernel';
 import { type EventCountRow, eventCountTable, type MissedRow, missedSoFar, missedTable } from '#publishing';
-import { defaultTimeoutMs, type DeliveryMode, type SubscriptionRow, type SubscriptionState, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from '#subscriptions';
+import { defaultTimeoutMs, type DeliveryMode, type SubscriptionRow, type SubscriptionSettings, type SubscriptionState, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from '#subscriptions';
 import type { SubscriptionVersion } from '../port.ts';
 import { columnsOf } from '../sql.ts';
 import { fromCursor, instant, isKey, type Page, pageOf, type Paging, sql } from './statement.ts';
@@ -32,6 +32,8 @@ export interface SubscriptionView {
   /** Null: the server's. */
   readonly retrySchedule: readonly string[] | null;
   readonly labels: Labels;
+  /** Their names, each with `[redacted]`. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
   readonly pausedReason: string | null;
   readonly secret: { readonly kind: string; readonly versionId: string; readonly graceUntil: string | null };
@@ -57,6 +59,7 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
     timeoutMs: state.timeoutMs ?? defaultTimeoutMs,
     retrySchedule: state.retryScheduleMs === undefined ? null : formatRetrySchedule(state.retryScheduleMs),
     labels: state.labels ?? {},
+    headers: namesAlone(state),
     status: state.status,
     pausedReason: state.status === 'PAUSED' ? state.pausedReason : null,
     secret: { kind: state.secret.kind, versionId: state.secret.versionId, graceUntil: grace !== null && of.nowMs < grace.graceUntilMs ? formatInstant(grace.graceUntilMs) : null },
@@ -67,6 +70,8 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
     purgeAt: state.status === 'DELETED' ? formatInstant(state.purgeAtMs) : null,
   };
 }
+
+const namesAlone = ({ headers = {} }: SubscriptionSettings): Readonly<Record<string, string>> => Object.fromEntries(Object.keys(headers).map((name) => [name, hiddenValue]));
 
 const columns = columnsOf(subscriptionTable);
 

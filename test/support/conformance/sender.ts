@@ -11,7 +11,7 @@ export interface Attempt {
   readonly httpStatus: number | null;
 }
 
-const endpointFields = ['url', 'types', 'signing', 'retryPolicy', 'http', 'allowHttp', 'tenantId', 'as'];
+const endpointFields = ['url', 'types', 'headers', 'signing', 'retryPolicy', 'http', 'allowHttp', 'tenantId', 'as'];
 const eventFields = ['type', 'data', 'idempotencyKey', 'tenantId'];
 /** Of those who name no tenant. */
 const nobodys = 'default';
@@ -98,6 +98,7 @@ export class SenderUnderTest {
       status: 'ACTIVE',
       timeoutMs: timeoutMsOf(objectIn(asked, 'http')) ?? null,
       retrySchedule: scheduleOf(objectIn(asked, 'retryPolicy')),
+      headers: objectIn(asked, 'headers'),
     };
   }
 

@@ -1,0 +1,74 @@
+import { type Clock, Secret, type Site } from '#kernel';
+import type { SecretName, SecretVault } from '#secret-vault';
+import type { DeletedSubscription, LiveSubscription, SecretVersion } from '#subscriptions';
+
+/** A reference (`file:…`) may change without an event: no key is used longer than this without asking the vault. */
+const keepMs = 10_000;
+
+type Headers = LiveSubscription['headers'];
+
+/** What a request needs of the vault. */
+export interface Opened {
+  /** Of the versions that sign, in their order. */
+  readonly keys: readonly Secret<Uint8Array>[];
+  /** The headers of the subscription's own. */
+  readonly headers: Readonly<Record<string, Secret>>;
+}
+
+const noHeaders: Opened['headers'] = {};
+
+/** The opened signing keys and values of headers of one subscription. */
+export class OpenedSecrets {
+  readonly #vault: Pick<SecretVault, 'open'>;
+  readonly #clock: Clock;
+  readonly #opened = new Map<string, { readonly secret: Secret<Uint8Array>; readonly untilMs: number }>();
+
+  constructor(vault: Pick<SecretVault, 'open'>, clock: Clock) {
+    this.#vault = vault;
+    this.#clock = clock;
+  }
+
+  /** When all is at hand. */
+  get(versions: readonly SecretVersion[], headers: Headers): Opened | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    const keys: Secret<Uint8Array>[] = [];
+    for (const { versionId } of versions) {
+      const key = this.#atHand(versionId, nowMs);
+      if (key === undefined) return undefined;
+      keys.push(key);
+    }
+    const own = headers === undefined ? noHeaders : this.#headers(headers, nowMs);
+    return own && { keys, headers: own };
+  }
+
+  /** Rejects with `SigningSecretUnavailable`. */
+  async load(site: Site, subscriptionId: string, { incarnation, headers = {} }: LiveSubscription | DeletedSubscription, versions: readonly SecretVersion[]): Promise<void> {
+    const place = { site, subscriptionId, incarnation };
+    const names: readonly SecretName[] = [...versions, ...Object.values(headers).map(({ versionId }) => ({ versionId, kind: 'managed' as const }))];
+    const secrets = await Promise.all(names.map((name) => this.#vault.open(place, name)));
+    const untilMs = this.#clock.monotonicMs() + keepMs;
+    names.forEach(({ versionId }, index) => {
+      const secret = secrets[index];
+      if (secret !== undefined) this.#opened.set(versionId, { secret, untilMs });
+    });
+  }
+
+  forget(): void {
+    this.#opened.clear();
+  }
+
+  #atHand(versionId: string, nowMs: number): Secret<Uint8Array> | undefined {
+    const opened = this.#opened.get(versionId);
+    return opened === undefined || opened.untilMs <= nowMs ? undefined : opened.secret;
+  }
+
+  #headers(headers: NonNullable<Headers>, nowMs: number): Opened['headers'] | undefined {
+    const own: [string, Secret][] = [];
+    for (const [name, { versionId }] of Object.entries(headers)) {
+      const value = this.#atHand(versionId, nowMs);
+      if (value === undefined) return undefined;
+      own.push([name, new Secret(Buffer.from(value.reveal()).toString())]);
+    }
+    return Object.fromEntries(own);
+  }
+}
