@@ -106,10 +106,12 @@ class LogOfThread implements SqliteEventStore {
     this.#copying = copying;
   }
 
-  async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
-    const metadata = admitAppend(stream, expected, events);
-    const flat = events.flatMap(({ id, type, data }, index) => [id, type, data, metadata[index] ?? '']);
+  append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
+    // One promise and no more: two appends stand behind every delivery. What is not admitted rejects it.
     return new Promise((resolve, reject) => {
+      const metadata = admitAppend(stream, expected, events);
+      const flat: string[] = [];
+      events.forEach(({ id, type, data }, index) => flat.push(id, type, data, metadata[index] ?? ''));
       this.#link.ask({ op: 'append', stream, expected: expected === 'NO_STREAM' ? -1 : expected, events: flat }, (answer) => {
         if (!('done' in answer) || answer.done !== 'appended') {
           reject(errorOf(answer, stream, expected));
