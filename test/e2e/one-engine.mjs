@@ -11,6 +11,7 @@ export const oneEngine = {
   'demo-broken': 'whether the demo notices what is wrong, in any server',
   docs: 'a page that reads no log',
   eventstoredb: 'has an EventStoreDB of its own, which fails on request',
+  'full-speed-kills': 'ten kills within seconds; on a log that others may share it takes 15 s to know that who was killed is gone',
   'hand-over': 'has an EventStoreDB of its own, which several servers share',
   image: 'the files of the image, run as they are on a folder',
   'log-copy': 'takes an embedded log to an EventStoreDB',

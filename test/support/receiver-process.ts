@@ -12,6 +12,14 @@ const open = new Set<ServerResponse>();
 let keepOpen = 0;
 let received = 0;
 let expected = Infinity;
+let connections = 0;
+let isDraining = false;
+
+function sayDrained(): void {
+  if (!isDraining || connections > 0) return;
+  isDraining = false;
+  say({ drained: true });
+}
 
 function answerSurplus(): void {
   for (const response of open) {
@@ -39,7 +47,20 @@ const server = createServer((request, response) => {
   request.on('end', () => took(request, response, chunks));
 });
 
+server.on('connection', (socket) => {
+  connections += 1;
+  socket.on('close', () => {
+    connections -= 1;
+    sayDrained();
+  });
+});
+
 process.on('message', (message: ToReceiver) => {
+  if ('drain' in message) {
+    isDraining = true;
+    // What has come to this machine is taken before.
+    setImmediate(() => setImmediate(sayDrained));
+  }
   if ('keepOpen' in message) keepOpen = message.keepOpen;
   if ('expect' in message) {
     expected = message.expect;

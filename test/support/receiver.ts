@@ -13,9 +13,10 @@ export type ToParent =
   | { readonly listening: number }
   | { readonly received: Received; readonly underWay: number }
   | { readonly expecting: number }
-  | { readonly counted: number };
+  | { readonly counted: number }
+  | { readonly drained: true };
 
-export type ToReceiver = { readonly keepOpen: number } | { readonly expect: number };
+export type ToReceiver = { readonly keepOpen: number } | { readonly expect: number } | { readonly drain: true };
 
 /** A receiver in a process of its own. */
 export interface ReceiverProcess {
@@ -25,6 +26,8 @@ export interface ReceiverProcess {
   keepOpen(requests: number): void;
   /** Starts to count anew; `done` resolves at the request of that number. */
   expect(requests: number): Promise<{ readonly done: Promise<void> }>;
+  /** Resolves when nobody is connected: all that a sender that is gone has sent was handed over. */
+  drained(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -47,6 +50,11 @@ export async function startReceiverProcess(onReceived?: (received: Received, und
       tell({ expect: requests });
       await expecting;
       return { done: counted.then(() => undefined) };
+    },
+    async drained() {
+      const drained = said('drained');
+      tell({ drain: true });
+      await drained;
     },
     close: () => program.end(),
   };

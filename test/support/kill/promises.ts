@@ -3,6 +3,7 @@ import { eventPublished, readPublishedEvent } from '#publishing';
 import type { SecretVault } from '#secret-vault';
 import type { SubscriptionEvent } from '#subscriptions';
 import { steady, toggled } from './installation.ts';
+import type { LoggedAttempt } from '../soak/promises.ts';
 import { type Acknowledged, shownSecret } from './governed.ts';
 
 // What must be true of a log and of what clients were answered, whenever the server was killed. Each sentence that is
@@ -85,4 +86,37 @@ export async function secretsAreKept(events: readonly RecordedEvent[], acknowled
   );
   const shown = acknowledged.flatMap((answer) => shownSecret(answer) ?? []);
   return [...kept.flatMap((wrong, index) => (wrong === null ? [] : [`the secret of command ${known[index]?.commandId} ${wrong}`])), ...repeated(shown).map(() => 'a secret was shown twice')];
+}
+
+/** One life of a server: until it was killed, or asked to end. */
+export interface Life {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly isKilled: boolean;
+}
+
+/** A request, and the life of the server in which it was sent. */
+export interface SentIn {
+  readonly deliveryId: string;
+  readonly life: number;
+}
+
+/**
+ * Every request has an attempt in the log, except those that were under way when the server was killed, or not recorded yet: of a
+ * delivery that can be one in each life, because the next one is sent when the one before is recorded. No attempt is there that nobody saw.
+ */
+export function requestsAreAttempts(requests: readonly SentIn[], attempts: readonly LoggedAttempt[], lives: readonly Life[]): readonly string[] {
+  const lifeOf = ({ startedAtMs }: LoggedAttempt): number => lives.findIndex(({ fromMs, toMs }) => fromMs <= startedAtMs && startedAtMs <= toMs);
+  const sent = Map.groupBy(requests, ({ deliveryId, life }) => `${deliveryId} in life ${life}`);
+  const recorded = Map.groupBy(attempts, (attempt) => `${attempt.deliveryId} in life ${lifeOf(attempt)}`);
+  const unrecorded = [...sent].flatMap(([name, all]) => {
+    const count = all.length - (recorded.get(name)?.length ?? 0);
+    const most = all.some(({ life }) => lives[life]?.isKilled) ? 1 : 0;
+    return count <= most ? [] : [`${count} requests of ${name} have no attempt in the log`];
+  });
+  const unseen = [...recorded].flatMap(([name, all]) => {
+    const count = all.filter(({ status }) => status !== null).length - (sent.get(name)?.length ?? 0);
+    return count <= 0 ? [] : [`${count} attempts of ${name} were answered by nobody`];
+  });
+  return [...unrecorded, ...unseen];
 }
