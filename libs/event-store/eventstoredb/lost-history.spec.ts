@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { EventStore } from '#event-store';
+import type { EventStore, StreamFilter } from '#event-store';
 import { openEventStoreDb } from '#event-store/eventstoredb';
 import { type Position, type RecordedEvent, Secret, startOfLog } from '#kernel';
 import { eventually } from '../../../test/support/e2e/eventually.ts';
@@ -36,9 +36,9 @@ describe('a failover that loses events', () => {
   /** By another process. */
   const others = (stream: string, ...names: string[]): void =>
     void server.log.append(stream, 'no_stream', names.map((name) => ({ ...eventNamed(name), contentType: 'application/json', data: Buffer.from('{}'), metadata: Buffer.from('{}') })));
-  const shown = async (after: Position, count: number): Promise<RecordedEvent[]> => {
+  const shown = async (after: Position, count: number, filter?: StreamFilter): Promise<RecordedEvent[]> => {
     const [seen, enough] = [[] as RecordedEvent[], new AbortController()];
-    for await (const { events } of store.subscribe(after, undefined, enough.signal)) if (seen.push(...events) >= count) enough.abort();
+    for await (const { events } of store.subscribe(after, filter, enough.signal)) if (seen.push(...events) >= count) enough.abort();
     return seen;
   };
   const known = (): Promise<Error> => eventually('that it is known', () => fatal[0], 5_000);
@@ -85,13 +85,25 @@ describe('a failover that loses events', () => {
     await expect(known()).resolves.toMatchObject({ name: 'StoreUnavailable', message: expect.stringContaining('orders-b') });
   });
 
+  it('is found although the subscription had not shown it, what was followed from far behind', async () => {
+    others('invoices-a', 'before');
+    await reconnect(60_000);
+    server.misbehave.dropSubscriptions();
+    others('orders-b', 'b0');
+    await shown(startOfLog, 1, { prefixes: ['orders-'] });
+    server.misbehave.failOver(1);
+    await expect(known()).resolves.toMatchObject({ message: expect.stringContaining('orders-b') });
+  });
+
   it.each<[string, () => Promise<unknown>]>([
     ['a write', () => store.append('orders-c', 'NO_STREAM', [eventNamed('c0')])],
     ['a removal', () => store.tombstone('orders-b')],
     ['a read of a stream', () => store.readStream('orders-b')],
     ['a read of the log', () => store.readAll(startOfLog, undefined, 10)],
     ['who begins to follow', () => shown(startOfLog, 1)],
+    ['who begins to follow from far behind', () => shown(startOfLog, 1, { prefixes: ['orders-'] })],
   ])('is found before the next answer: %s has none of the log that took the place of the other', async (_, ask) => {
+    others('invoices-a', 'before');
     await reconnect(60_000);
     others('orders-a', 'a0');
     await shown(startOfLog, 1);

@@ -75,6 +75,13 @@ describe('what must be in the log', () => {
     expect(trail.show(event(30))).toBe(true);
   });
 
+  it('is bounded: of what was acknowledged and never shown the oldest is let go', () => {
+    const trail = trailOf(event(1));
+    for (let position = 3; position <= 3 + 16_384; position += 1) trail.expect(markOf(event(position)));
+    expect(trail.show(note(3))).toBe(true);
+    expect(trail.show(note(4))).toBe(false);
+  });
+
   it('is not expected again when it was shown before it was acknowledged, nor twice', async () => {
     const trail = trailOf(event(1), event(2));
     trail.expect(markOf(event(1)));

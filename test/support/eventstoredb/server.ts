@@ -19,6 +19,8 @@ export interface EventStoreDbOptions {
   readonly nowMs?: () => number;
   /** The server's key and certificate, PEM; by default it speaks without TLS. */
   readonly tls?: { readonly key: string; readonly certificate: string };
+  /** The port of the node that leads, as gossip says; by default its own. */
+  readonly leaderPort?: number;
   /** The only user: streams are for nobody else. By default they are for everybody. */
   readonly user?: { readonly name: string; readonly password: string };
 }
@@ -47,14 +49,14 @@ const version = '24.10.0-countersign-test-server';
 const maxMessageBytes = 17 * 1024 * 1024;
 
 /** Starts it; it listens when the promise resolves. */
-export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = Date.now, tls, user }: EventStoreDbOptions = {}): Promise<EventStoreDb> {
+export async function startEventStoreDb({ port = 0, startPosition = 0n, nowMs = Date.now, leaderPort, tls, user }: EventStoreDbOptions = {}): Promise<EventStoreDb> {
   const log = new EventLog({ startPosition, nowMs });
   const misbehave = new Misbehaviour(log);
   let bound = port;
   let server: Server | undefined;
   const up = async (): Promise<void> => {
     if (server !== undefined) return;
-    server = serverOf(log, misbehave, () => bound, user);
+    server = serverOf(log, misbehave, () => leaderPort ?? bound, user);
     bound = await listen(server, bound, tls);
     log.elected();
   };
