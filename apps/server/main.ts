@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
+import { dirname, join } from 'node:path';
 import { ConfigError, readServerConfig, type ServerConfig } from '#config';
 import { createLog, type Log } from '#telemetry';
 import { AllowedTargetMalformed } from '#webhook-sender';
@@ -85,9 +86,11 @@ const onSignal = stopOnSignals(log);
 
 // No timer of the server keeps the process alive, and while it waits for the event store nothing else does.
 const awake = setInterval(() => undefined, stopWithinMs);
-const version = versionOf(findPackageJSON('.', import.meta.url));
+const packageJson = findPackageJSON('.', import.meta.url);
+const version = versionOf(packageJson);
+const isCheckout = packageJson !== undefined && existsSync(join(dirname(packageJson), 'bin', 'kf.mjs'));
 const server = await createServer({ config, clock: systemClock, ids: systemIds, log, version, processMetrics: true, onFatal: die }).catch((error: unknown) => explain(error, log));
 clearInterval(awake);
 onSignal.server(server);
-process.stdout.write(welcome({ url: server.url, rootKeyFile: server.rootKeyFile, version, config }));
+process.stdout.write(welcome({ url: server.url, rootKeyFile: server.rootKeyFile, version, isCheckout, config }));
 log.info({ url: server.url, roles: config.roles, version }, 'listening');

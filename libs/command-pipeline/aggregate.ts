@@ -73,10 +73,12 @@ export function createAggregates(store: Pick<EventStore, 'readStream'>, capacity
     async load<State, Event extends DomainEvent<string, object>>(stream: string, fold: Fold<State, Event>) {
       const from = nextRevision(entries.get(stream)?.loaded.expected ?? 'NO_STREAM');
       const events = await store.readStream(stream, from);
-      const known = take(stream);
-      // The entry we read on from was dropped meanwhile to make room: read from the start.
-      if (known === undefined && from > 0) return await this.load(stream, fold);
-      const entry = known ?? empty(fold.initialState);
+      const entry = take(stream) ?? empty(fold.initialState);
+      // The entry we read on from was dropped meanwhile to make room; another load, which read earlier, may have made one anew: what is between is missing.
+      if (nextRevision(entry.loaded.expected) < from) {
+        remember(stream, entry);
+        return await this.load(stream, fold);
+      }
       // Another load may have moved the entry while we read: fold on what is there now, never twice.
       for (const event of events) if (event.revision >= nextRevision(entry.loaded.expected)) entry.loaded = foldOne(entry, event, fold);
       remember(stream, entry);

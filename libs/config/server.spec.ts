@@ -66,7 +66,7 @@ describe('the configuration of the server', () => {
   });
 
   it('refuses a Redis that it can not read, without its password, and one for a log that has one process', () => {
-    expect(problemsOf({ ...shared, KF_REDIS: 'http://:hush@cache' })).toEqual([expect.stringMatching(/^KF_REDIS must be the URL of a Redis: it must be redis:\/\/(?!.*hush)/)]);
+    expect(problemsOf({ ...shared, KF_REDIS: 'http://:hush@cache' })).toEqual([expect.stringMatching(/^KF_REDIS must be the URL of a Redis: it has the form redis:\/\/(?!.*hush)/)]);
     expect(problemsOf({ KF_REDIS: 'redis://cache' })).toEqual([expect.stringContaining('KF_REDIS must not be set when KF_EVENT_STORE is sqlite')]);
   });
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -73,6 +73,14 @@ describe('backups of the embedded log', () => {
     expect(await backups.begin()).toMatchObject({ refused: 'backup-failed', detail: expect.stringMatching(/needs 80000671\d+ bytes .* are free/) });
     expect(readdirSync(dataDir)).toEqual(['events.db']);
     truncateSync(join(dataDir, 'events.db'), 7);
+    (await begun()).end();
+  });
+
+  it('are not begun where the files of the log cannot be looked at, and the next one may begin', async () => {
+    const wal = join(dataDir, 'events.db-wal');
+    symlinkSync(wal, wal);
+    await expect(backups.begin()).rejects.toThrow('ELOOP');
+    rmSync(wal);
     (await begun()).end();
   });
 

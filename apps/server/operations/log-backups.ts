@@ -59,10 +59,15 @@ export const noBackups: Backups = {
 async function noRoom(dataDir: string): Promise<Refusal | undefined> {
   const { bavail, bsize } = await statfs(dataDir);
   const log = join(dataDir, 'events.db');
-  const sizes = await Promise.all([stat(log), stat(`${log}-wal`).catch(() => undefined)]);
+  const sizes = await Promise.all([stat(log), stat(`${log}-wal`).catch(unlessAbsent)]);
   const needed = sizes.reduce((sum, file) => sum + (file?.size ?? 0), spareBytes);
   if (bavail * bsize >= needed) return undefined;
   return refuse('backup-failed', `The copy is made beside the log and needs ${needed} bytes there, ${spareBytes} of them to spare; ${bavail * bsize} are free.`);
+}
+
+/** A log that was just emptied into its file has none. */
+function unlessAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 class HeldBackup implements Backup {

@@ -144,14 +144,20 @@ describe('a rebuild', () => {
 
 describe('the first words of the server', () => {
   it('say where it listens, where the root key is and what to try, and no key', () => {
-    const text = welcome({ url: 'http://127.0.0.1:9090', rootKeyFile: '/srv/data/root.key', version: '1.2.3', config: { dataDir: '/srv/data', roles: ['api', 'sagas'], allowTargets: [], port: 9090 } });
+    const text = welcome({ isCheckout: true, url: 'http://127.0.0.1:9090', rootKeyFile: '/srv/data/root.key', version: '1.2.3', config: { dataDir: '/srv/data', roles: ['api', 'sagas'], allowTargets: [], port: 9090 } });
     for (const part of ['http://127.0.0.1:9090', '/srv/data/root.key', '1.2.3', 'api, sagas', '  KF_DATA_DIR=/srv/data npx kf --server http://127.0.0.1:9090 whoami', 'KF_ALLOW_TARGETS=loopback']) expect(text).toContain(part);
     expect(text).not.toContain('kf_root_');
   });
 
   it('are as short as can be where everything is where kf looks for it', () => {
-    const text = welcome({ url: 'http://127.0.0.1:8080', rootKeyFile: resolve('data/root.key'), version: '1.2.3', config: { dataDir: resolve('data'), roles: ['api'], allowTargets: ['loopback'], port: 8080 } });
+    const text = welcome({ isCheckout: true, url: 'http://127.0.0.1:8080', rootKeyFile: resolve('data/root.key'), version: '1.2.3', config: { dataDir: resolve('data'), roles: ['api'], allowTargets: ['loopback'], port: 8080 } });
     expect(text).toContain('\n  npx kf whoami\n');
     expect(text).toContain('root key  data/root.key\n');
+  });
+
+  it('name what there is in a container: kf, with the environment of the server, and no npm', () => {
+    const text = welcome({ isCheckout: false, url: 'http://127.0.0.1:8080', rootKeyFile: '/data/root.key', version: '1.2.3', config: { dataDir: '/data', roles: ['api'], allowTargets: ['loopback'], port: 8080 } });
+    expect(text).toContain('(docker exec):\n  kf whoami\n');
+    expect(text).not.toMatch(/npx|npm/);
   });
 });

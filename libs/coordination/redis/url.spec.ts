@@ -22,8 +22,8 @@ describe('the URL of Redis', () => {
   });
 
   it.each([
-    ['http://cache', 'must be redis://'],
-    ['redis:cache', 'must be redis://'],
+    ['http://cache', 'has the form redis://'],
+    ['redis:cache', 'has the form redis://'],
     ['redis://:p@ss@cache', 'percent-encoded'],
     ['redis://a:hunter2:c@cache', 'other colons percent-encoded'],
     ['redis://:hunter2%@cache', 'percent-encoded'],

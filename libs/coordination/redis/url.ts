@@ -31,7 +31,7 @@ type Parts = Readonly<Record<'scheme' | 'sentinel' | 'credentials' | 'places' | 
  */
 export function parseRedisUrl(text: string): RedisTarget | InvalidUrl {
   const parts = shape.exec(text)?.groups as Parts | undefined;
-  if (parts === undefined) return invalid(`must be ${forms}, other characters in user and passwords percent-encoded`);
+  if (parts === undefined) return invalid(`has the form ${forms}, other characters in user and passwords percent-encoded`);
   const places = placesOf(parts);
   if (isRefusal(places)) return places;
   const path = pathOf(parts);
