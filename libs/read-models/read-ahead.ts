@@ -4,7 +4,7 @@ import { followed } from './projections.ts';
 
 /** How much is gathered at most: what one transaction folds, and what stands in memory beside it. */
 const mostEvents = 4_000;
-const mostChars = 8 * 1024 * 1024;
+const mostChars = 4 * 1024 * 1024;
 
 const batchEvents = 1_000;
 

@@ -2,18 +2,12 @@ import type Database from 'better-sqlite3';
 import { type AnyTable, type Cell, type ColumnType, isPosition, type Rows, type Table } from '#kernel';
 import { type Row, selectByKey, update, upsert } from './sql.ts';
 
-/** A row that is to be written, and its cells in the order of the table's columns. */
-interface Changed {
-  readonly row: Row;
-  readonly cells: readonly Cell[];
-}
-
 /** How many rows of a table stay in memory between batches. */
 const maxKept = 20_000;
 
 interface TableRows {
   /** Takes a row that is known to fit; answers how to take that back. */
-  put(row: Row, cells: readonly Cell[]): Undo;
+  put(row: Row): Undo;
   undo(what: Undo): void;
   /** Writes what changed, within the transaction that is open. */
   flush(): void;
@@ -25,7 +19,7 @@ interface TableRows {
 interface Undo {
   readonly table: TableRows;
   readonly name: string;
-  readonly before: Changed | undefined;
+  readonly before: Row | undefined;
 }
 
 /**
@@ -50,9 +44,9 @@ export class RowCache implements Rows {
 
   put<R extends object>(table: Table<R>, row: R): void {
     const rows = this.#of(table);
-    const cells = rows.shape.checked(row as Row);
+    rows.shape.check(row as Row);
     if (table.historyBy !== undefined && Number(row[table.historyBy]) < this.#skipHistoryBelowMs) return;
-    this.#undo.push(rows.put(row as Row, cells));
+    this.#undo.push(rows.put(row as Row));
   }
 
   list<R extends object>(table: Table<R>, keyStart: readonly Cell[]): readonly R[] {
@@ -94,7 +88,7 @@ export class RowCache implements Rows {
   }
 }
 
-/** The columns of a table, by their place. */
+/** The columns of a table. */
 class Shape {
   readonly names: readonly string[];
   readonly #table: AnyTable;
@@ -108,29 +102,20 @@ class Shape {
     this.#keyPlaces = table.key.map((column) => this.names.indexOf(column));
   }
 
-  /** The row's cells, once it is certain that it can be stored: so the event is poison, and not the batch. */
-  checked(row: Row): readonly Cell[] {
-    const cells = this.cellsOf(row);
-    for (let place = 0; place < cells.length; place += 1) {
-      const cell = cells[place];
+  /** Throws when the row can't be stored: so the event is poison, and not the batch. */
+  check(row: Row): void {
+    for (let place = 0; place < this.names.length; place += 1) {
+      const cell = row[this.names[place] as string];
       if (cell === null ? this.#keyPlaces.includes(place) : !fits(this.#types[place], cell)) throw new TypeError(`${this.#table.name}.${this.names[place]} can't hold ${cell === null ? 'null' : typeof cell}`);
     }
-    return cells;
   }
 
   cellsOf(row: Row): readonly Cell[] {
     return this.names.map((name) => row[name] as Cell);
   }
 
-  /** As `keyName` of the row's key. */
-  nameOf(cells: readonly Cell[]): string {
-    let name = '';
-    for (const place of this.#keyPlaces) name += `${cells[place]}\0`;
-    return name;
-  }
-
-  keyOf(cells: readonly Cell[]): readonly Cell[] {
-    return this.#keyPlaces.map((place) => cells[place] as Cell);
+  keyOf(row: Row): readonly Cell[] {
+    return this.#table.key.map((column) => row[column] as Cell);
   }
 }
 
@@ -138,7 +123,7 @@ class Shape {
 class HistoryTable implements TableRows {
   readonly shape: Shape;
   readonly #upsert: Database.Statement<[readonly Cell[]]>;
-  #changed: (readonly Cell[])[] = [];
+  #changed: Row[] = [];
   readonly #undo: Undo = { table: this, name: '', before: undefined };
 
   constructor(database: Database.Database, table: AnyTable) {
@@ -146,8 +131,8 @@ class HistoryTable implements TableRows {
     this.#upsert = database.prepare<[readonly Cell[]]>(upsert(table));
   }
 
-  put(_row: Row, cells: readonly Cell[]): Undo {
-    this.#changed.push(cells);
+  put(row: Row): Undo {
+    this.#changed.push(row);
     return this.#undo;
   }
 
@@ -156,7 +141,7 @@ class HistoryTable implements TableRows {
   }
 
   flush(): void {
-    for (const cells of this.#changed) this.#upsert.run(cells);
+    for (const row of this.#changed) this.#upsert.run(this.shape.cellsOf(row));
     this.#changed = [];
   }
 
@@ -175,7 +160,9 @@ class CachedTable implements TableRows {
   /** What the file holds; null: no such row. */
   readonly #stored = new Map<string, Row | null>();
   /** What is to be written. */
-  readonly #changed = new Map<string, Changed>();
+  readonly #changed = new Map<string, Row>();
+  /** Rows that no fold looks up are not kept once they are written. */
+  #isRead = false;
 
   constructor(database: Database.Database, table: AnyTable) {
     this.#database = database;
@@ -186,9 +173,10 @@ class CachedTable implements TableRows {
   }
 
   get(key: readonly Cell[]): Row | undefined {
+    this.#isRead = true;
     const name = keyName(key);
     const changed = this.#changed.get(name);
-    if (changed !== undefined) return changed.row;
+    if (changed !== undefined) return changed;
     const stored = this.#stored.get(name);
     if (stored !== undefined) return stored ?? undefined;
     const row = this.#select.get(...key);
@@ -199,15 +187,15 @@ class CachedTable implements TableRows {
   list(keyStart: readonly Cell[]): readonly Row[] {
     const found = new Map<string, Row>();
     const stored = this.#database.prepare<Cell[], Row>(selectByKey(this.#table, keyStart.length)).all(...keyStart);
-    for (const row of stored) found.set(this.shape.nameOf(this.shape.cellsOf(row)), row);
-    for (const [name, { row }] of this.#changed) if (name.startsWith(keyName(keyStart))) found.set(name, row);
+    for (const row of stored) found.set(keyName(this.shape.keyOf(row)), row);
+    for (const [name, row] of this.#changed) if (name.startsWith(keyName(keyStart))) found.set(name, row);
     return [...found.values()];
   }
 
-  put(row: Row, cells: readonly Cell[]): Undo {
-    const name = this.shape.nameOf(cells);
+  put(row: Row): Undo {
+    const name = keyName(this.shape.keyOf(row));
     const before = this.#changed.get(name);
-    this.#changed.set(name, { row, cells });
+    this.#changed.set(name, row);
     return { table: this, name, before };
   }
 
@@ -217,9 +205,9 @@ class CachedTable implements TableRows {
   }
 
   flush(): void {
-    for (const [name, { row, cells }] of this.#changed) {
-      this.#write(cells, this.#stored.get(name));
-      this.#stored.set(name, row);
+    for (const [name, row] of this.#changed) {
+      this.#write(row, this.#stored.get(name));
+      if (this.#isRead) this.#stored.set(name, row);
     }
     this.#changed.clear();
     if (this.#stored.size > maxKept) this.#stored.clear();
@@ -230,28 +218,20 @@ class CachedTable implements TableRows {
     this.#stored.clear();
   }
 
-  #write(cells: readonly Cell[], stored: Row | null | undefined): void {
+  #write(row: Row, stored: Row | null | undefined): void {
     if (stored === undefined || stored === null) {
-      this.#upsert.run(cells);
+      this.#upsert.run(this.shape.cellsOf(row));
       return;
     }
-    const changed: number[] = [];
-    const bound: Cell[] = [];
-    for (const [place, cell] of cells.entries()) {
-      if (cell === stored[this.shape.names[place] as string]) continue;
-      changed.push(place);
-      bound.push(cell);
-    }
-    if (changed.length === 0) return;
-    bound.push(...this.shape.keyOf(cells));
-    this.#update(changed).run(bound);
+    const changed = this.shape.names.filter((name) => row[name] !== stored[name]);
+    if (changed.length > 0) this.#update(changed).run([...changed, ...this.#table.key].map((name) => row[name] as Cell));
   }
 
-  #update(places: readonly number[]): Database.Statement<[readonly Cell[]]> {
-    const name = places.join();
+  #update(changed: readonly string[]): Database.Statement<[readonly Cell[]]> {
+    const name = changed.join();
     const known = this.#updates.get(name);
     if (known !== undefined) return known;
-    const statement = this.#database.prepare<[readonly Cell[]]>(update(this.#table, places.map((place) => this.shape.names[place] as string)));
+    const statement = this.#database.prepare<[readonly Cell[]]>(update(this.#table, changed));
     this.#updates.set(name, statement);
     return statement;
   }
