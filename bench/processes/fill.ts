@@ -41,11 +41,16 @@ function subscribed(site: Site, index: number): Write {
 
 async function fill({ what, from, to, tenant }: Filling): Promise<void> {
   const site = { tenant, environment: 'production' };
-  const store = await openSqliteEventStore({ dataDir: process.argv[2] ?? '' });
+  const store = await openSqliteEventStore({ dataDir: process.argv[2] ?? '', recentEvents: 1 });
+  let before: Promise<unknown> = Promise.resolve();
   for (let first = from; first < to; first += atATime) {
     const writes = Array.from({ length: Math.min(atATime, to - first) }, (_, index) => (what === 'events' ? published(site) : subscribed(site, first + index)));
-    await Promise.all(writes.map(({ stream, event }) => store.append(stream, 'NO_STREAM', [event])));
+    const written = Promise.all(writes.map(({ stream, event }) => store.append(stream, 'NO_STREAM', [event])));
+    // The next ones are made while these are written.
+    await before;
+    before = written;
   }
+  await before;
   await store.close();
 }
 
