@@ -9,7 +9,8 @@ export async function curveOver(run: Run, what: Filling['what'], points: readonl
   const events = run.isShort ? 300 : 4_000;
   const dataDir = await newDataDir(run, what);
   const first = await startTested(run, dataDir);
-  await subscribe(first, [{ id: 'matching', eventPattern: 'bench.happened', targetUrl: run.receiver.url('ok', 'matching') }]);
+  const matching = [{ id: 'matching', eventPattern: 'bench.happened', targetUrl: run.receiver.url('ok', 'matching') }];
+  await subscribe(first, matching);
   await first.stop();
   const figures: Figure[] = [];
   for (const [index, to] of points.entries()) {
@@ -18,7 +19,7 @@ export async function curveOver(run: Run, what: Filling['what'], points: readonl
     try {
       await server.settled();
       const order = orderTo(server, { types: ['bench.happened'], events });
-      figures.push(...(await inTurns(timesOf(run), [{ name: nameOf(to.toLocaleString('en-US')), of: server, do: () => deliver(run, server, order) }])));
+      figures.push(...(await inTurns(timesOf(run), [{ name: nameOf(to.toLocaleString('en-US')), of: server, do: () => deliver(run, server, order, matching) }])));
     } finally {
       await server.stop();
     }

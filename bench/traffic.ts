@@ -3,6 +3,7 @@ import type { Order } from './generator.ts';
 import { drive } from './load.ts';
 import type { Run } from './run.ts';
 import type { TestedServer } from './server.ts';
+import { until } from './within.ts';
 
 export const tenant = 'bench';
 /** Whatever is published at once. */
@@ -40,12 +41,19 @@ export const orderTo = ({ url, rootKey }: TestedServer, order: Pick<Order, 'type
   ...order,
 });
 
-/** Publishes events that are delivered to so many each, and resolves when the last outcome is recorded. Answers how many deliveries there were. */
-export async function deliver({ generator, receiver }: Run, server: TestedServer, order: Order, each = 1): Promise<number> {
-  const deliveries = order.events * each;
+/**
+ * Publishes events that are delivered to one of these subscriptions each, or to all, and resolves when the last outcome is recorded.
+ * Answers how many deliveries there were.
+ */
+export async function deliver({ generator, receiver }: Run, server: TestedServer, order: Order, to: readonly Subscriber[], each: 'one' | 'all' = 'one'): Promise<number> {
+  const deliveries = order.events * (each === 'one' ? 1 : to.length);
   const reached = await receiver.expect([deliveries]);
   await generator.post(order);
   await reached(deliveries, maxMs);
-  await server.recorded();
+  for (const { id } of to) await recorded(server, id);
   return deliveries;
 }
+
+/** Asks the read models for what is open of one subscription: how much is open of all is counted, which takes the server's time. */
+const recorded = ({ client }: TestedServer, subscriptionId: string): Promise<void> =>
+  until(async () => (await client.get(`/api/webhooks/${subscriptionId}/deliveries?siteId=${tenant}&status=PENDING&limit=1`)).includes('"items":[]'), maxMs, 10, `every delivery to ${subscriptionId} is recorded`);

@@ -24,9 +24,10 @@ export const deliveries: Scenario = {
       const works: Work[] = [];
       for (const deliveryMode of modes) {
         const topic = deliveryMode.toLowerCase();
-        await subscribe(server, alike(receivers, (index) => ({ id: `${topic}-${index}`, eventPattern: `${topic}.*`, targetUrl: run.receiver.url('ok', topic), deliveryMode })));
+        const subscribers = alike(receivers, (index) => ({ id: `${topic}-${index}`, eventPattern: `${topic}.*`, targetUrl: run.receiver.url('ok', topic), deliveryMode }));
+        await subscribe(server, subscribers);
         const order = orderTo(server, { types: [`${topic}.happened`], events });
-        works.push({ name: `publish in batches, deliver to ${receivers}, ${deliveryMode}`, of: server, do: () => deliver(run, server, order, receivers) });
+        works.push({ name: `publish in batches, deliver to ${receivers}, ${deliveryMode}`, of: server, do: () => deliver(run, server, order, subscribers, 'all') });
       }
       return await besideCeiling(timesOf(run), ceiling.work, works);
     } finally {

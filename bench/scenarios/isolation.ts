@@ -11,8 +11,6 @@ const bad = 200;
 const part = 0.4;
 const manners = ['hang', 'drip', 'reset', 'fail'] as const;
 
-const goodTypes = Array.from({ length: good }, (_, index) => `good.g${index}`);
-const badTypes = Array.from({ length: bad }, (_, index) => `bad.b${index}`);
 
 /** How old events are at good receivers, without bad ones and with ten times as many of them. */
 export const isolation: Scenario = {
@@ -23,11 +21,14 @@ export const isolation: Scenario = {
     const badReceiver = await startReceiver();
     const server = await startTested(run, await newDataDir(run, 'isolation'), { KF_ALLOW_HTTP: 'true' });
     try {
-      await subscribe(server, alike(good, (index) => ({ id: `good-${index}`, eventPattern: `good.g${index}`, targetUrl: run.receiver.url('timed', 'good') })));
-      const capacity = await capacityOf(run, server, goodTypes);
+      const goodOnes = alike(good, (index) => ({ id: `good-${index}`, eventPattern: `good.g${index}`, targetUrl: run.receiver.url('timed', 'good') }));
+      await subscribe(server, goodOnes);
+      const capacity = await capacityOf(run, server, goodOnes);
+      const goodTypes = goodOnes.map(({ eventPattern }) => eventPattern);
       const without = await ofGood(run, server, `good receivers, without the bad, for ${seconds} s`, { types: goodTypes, ...share(capacity, part / 2, seconds) });
-      await subscribe(server, alike(bad, (index) => ({ id: `bad-${index}`, eventPattern: `bad.b${index}`, targetUrl: badTarget(badReceiver, index) })));
-      const both = badTypes.flatMap((type, index) => [goodTypes[index % good] ?? '', type]);
+      const badOnes = alike(bad, (index) => ({ id: `bad-${index}`, eventPattern: `bad.b${index}`, targetUrl: badTarget(badReceiver, index) }));
+      await subscribe(server, badOnes);
+      const both = badOnes.flatMap(({ eventPattern }, index) => [goodTypes[index % good] ?? '', eventPattern]);
       const withBad = await ofGood(run, server, `good receivers, with ${bad} bad, for ${seconds} s`, { types: both, ...share(capacity, part, seconds) });
       return [remark('capacity: published one at a time, delivered to one', `${Math.round(capacity).toLocaleString('en-US')} events/s`), without, besideP99(withBad, without, 'without')];
     } finally {

@@ -16,15 +16,16 @@ export const latency: Scenario = {
     const seconds = run.isShort ? 0.5 : 6;
     const server = await startTested(run, await newDataDir(run, 'latency'));
     try {
-      await subscribe(server, alike(subscriptions, (index) => ({ id: `timed-${index}`, eventPattern: `timed.t${index}`, targetUrl: run.receiver.url('timed', 'receivers') })));
-      const types = Array.from({ length: subscriptions }, (_, index) => `timed.t${index}`);
-      const capacity = await capacityOf(run, server, types);
+      const subscribers = alike(subscriptions, (index) => ({ id: `timed-${index}`, eventPattern: `timed.t${index}`, targetUrl: run.receiver.url('timed', 'receivers') }));
+      await subscribe(server, subscribers);
+      const types = subscribers.map(({ eventPattern }) => eventPattern);
+      const capacity = await capacityOf(run, server, subscribers);
       const pairs = parts.flatMap((part): readonly Work[] => {
         const order = orderTo(server, { types, ...share(capacity, part, seconds) });
         const at = `at ${Math.round(100 * part)} % of capacity`;
         return [
           { name: `straight to the receiver, ${at}`, of: run.generator, do: async () => ({ operations: order.events, latency: await straight(run, order) }) },
-          { name: `publish to receive, ${at}`, of: server, do: async () => ({ operations: await deliver(run, server, order), latency: await run.receiver.latency('receivers') }) },
+          { name: `publish to receive, ${at}`, of: server, do: async () => ({ operations: await deliver(run, server, order, subscribers), latency: await run.receiver.latency('receivers') }) },
         ];
       });
       const figures = await inTurns(timesOf(run, 3), pairs);

@@ -53,8 +53,9 @@ export const rebuildOfModels: Scenario = {
 async function leftLog(run: Run, events: number): Promise<string> {
   const server = await startTested(run, await newDataDir(run, 'rebuild'));
   try {
-    await subscribe(server, alike(receivers, (index) => ({ id: `rebuild-${index}`, eventPattern: 'bench.*', targetUrl: run.receiver.url('ok', 'rebuild') })));
-    await deliver(run, server, orderTo(server, { types: ['bench.happened'], events }), receivers);
+    const subscribers = alike(receivers, (index) => ({ id: `rebuild-${index}`, eventPattern: 'bench.*', targetUrl: run.receiver.url('ok', 'rebuild') }));
+    await subscribe(server, subscribers);
+    await deliver(run, server, orderTo(server, { types: ['bench.happened'], events }), subscribers, 'all');
   } finally {
     await server.stop();
   }
