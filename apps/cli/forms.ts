@@ -1,4 +1,4 @@
-import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, parseDuration, parseHeader, parseInstant, parseLabel, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site, wrongHeaders } from '#kernel';
+import { actorTypes, formatInstant, isEventId, isEventType, isName, isPosition, isPrincipalId, isRefusal, maxFilterLength, parseDuration, parseHeader, parseInstant, parseLabel, parsePattern, parsePrincipal, parseRetrySchedule, parseSite, type Principal, type Site, wrongHeaders } from '#kernel';
 import { parseSigningSecret } from '#webhook-sender/signing';
 import { JsonText } from './json.ts';
 
@@ -112,6 +112,8 @@ export const signingSecret: Form<string> = {
   ...matching('a signing secret: whsec_ and the base64, with its padding, of 24 to 64 bytes', (given) => !isRefusal(parseSigningSecret(given))),
   secret: true,
 };
+/** Which of the matching events: the server says whether it is an expression that filters can have. */
+export const filter = text(maxFilterLength);
 /** How long one request to a receiver may take, in milliseconds. */
 export const timeoutMs = wholeNumber(1_000, 30_000);
 /** The pauses before the attempts at a delivery. */

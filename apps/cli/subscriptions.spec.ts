@@ -41,9 +41,9 @@ describe('kf webhook create', () => {
     expect(only().body).toEqual({ url: 'https://example.com/hook', events: ['version.*', 'claim.**'] });
   });
 
-  it('sends a description, a delivery mode, a timeout, a retry schedule and labels', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
-    expect(only().body).toMatchObject({ description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, retrySchedule: '0s,5s', labels: { team: 'orders', tier: 'a=b' } });
+  it('sends a filter, a description, a delivery mode, a timeout, a retry schedule and labels', async () => {
+    await kf([...words(line), '--filter', 'data.amount > 100', '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
+    expect(only().body).toMatchObject({ filter: 'data.amount > 100', description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, retrySchedule: '0s,5s', labels: { team: 'orders', tier: 'a=b' } });
   });
 
   it('shows the secret this once, and says so on stderr', async () => {
@@ -74,6 +74,8 @@ describe('kf webhook create', () => {
     ['no URL', ['--url', 'example.com']],
     ['an unknown delivery mode', ['--delivery-mode', 'ordered']],
     ['a blank description', ['--description', ' ']],
+    ['a blank filter', ['--filter', ' ']],
+    ['too long a filter', ['--filter', 'x'.repeat(1_001)]],
     ['too short a timeout', ['--timeout-ms', '999']],
     ['too long a timeout', ['--timeout-ms', '30001']],
     ['a retry schedule that starts late', ['--retry-schedule', '5s,5m']],
@@ -186,6 +188,8 @@ describe('kf webhook update', () => {
     ['a pattern', ['--events', 'a.*,b.c'], { events: ['a.*', 'b.c'] }],
     ['a description', ['--description', 'x y'], { description: 'x y' }],
     ['no description any more', ['--description', ''], { description: null }],
+    ['a filter', ['--filter', 'data.amount > 100'], { filter: 'data.amount > 100' }],
+    ['no filter any more', ['--filter', ''], { filter: null }],
     ['a timeout', ['--timeout-ms', '5000'], { timeoutMs: 5_000 }],
     ['the usual timeout again', ['--timeout-ms', ''], { timeoutMs: null }],
     ['a retry schedule', ['--retry-schedule', '0s,1h'], { retrySchedule: '0s,1h' }],

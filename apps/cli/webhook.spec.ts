@@ -41,8 +41,8 @@ describe('kf webhook upsert-subscription', () => {
   });
 
   it('leaves out what was not given, takes production by default and sends a description as it is', async () => {
-    await kf([...words(line), '--description', 'orders & claims', '--timeout-ms', '1000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--header', 'X-Api-Key=a b'], { server: api.url, stdin: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' });
-    expect(sent()).toMatchObject({ environment: 'production', payload: { description: 'orders & claims', timeoutMs: 1_000, retrySchedule: '0s,5s', labels: { team: 'orders' }, headers: { 'X-Api-Key': 'a b' }, signingSecretRef: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' } });
+    await kf([...words(line), '--description', 'orders & claims', '--filter', 'data.amount > 100', '--timeout-ms', '1000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--header', 'X-Api-Key=a b'], { server: api.url, stdin: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' });
+    expect(sent()).toMatchObject({ environment: 'production', payload: { description: 'orders & claims', filter: 'data.amount > 100', timeoutMs: 1_000, retrySchedule: '0s,5s', labels: { team: 'orders' }, headers: { 'X-Api-Key': 'a b' }, signingSecretRef: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' } });
     expect(sent()).not.toHaveProperty('payload.webhookSubscriptionId');
     expect(sent()).not.toHaveProperty('expectedRevision');
   });
@@ -113,7 +113,7 @@ describe('kf webhook upsert-subscription', () => {
   });
 
   it('does not know the flags that come later', async () => {
-    for (const flag of ['--rate-limit', '--filter']) {
+    for (const flag of ['--rate-limit']) {
       const { code, err } = await kf([...words(line), flag, 'x=1'], { server: api.url, stdin: 'managed' });
       expect({ code, known: !err.includes(`unknown option '${flag}'`) }).toEqual({ code: 2, known: false });
     }

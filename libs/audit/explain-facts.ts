@@ -3,7 +3,7 @@ import type { PublishedEvent } from '#publishing';
 import type { SubscriptionState } from '#subscriptions';
 import type { AttemptTold, ExistingDelivery } from './explain-delivery.ts';
 
-export const explanationCodes = ['delivered', 'pending', 'retry-scheduled', 'dead-lettered', 'cancelled', 'pattern-mismatch', 'paused', 'created-later', 'deleted', 'purged', 'not-scheduled-yet', 'never-existed'] as const;
+export const explanationCodes = ['delivered', 'pending', 'retry-scheduled', 'dead-lettered', 'cancelled', 'pattern-mismatch', 'filter-mismatch', 'paused', 'created-later', 'deleted', 'purged', 'not-scheduled-yet', 'never-existed'] as const;
 export type ExplanationCode = (typeof explanationCodes)[number];
 
 /** What the log says about one event and one subscription of a site. */
@@ -12,7 +12,7 @@ export interface ExplainFacts {
   readonly eventId: string;
   readonly subscriptionId: string;
   /** Undefined: it was never published here. */
-  readonly published: Pick<PublishedEvent, 'type' | 'operational' | 'position' | 'recordedAtMs'> | undefined;
+  readonly published: Pick<PublishedEvent, 'type' | 'operational' | 'position' | 'recordedAtMs' | 'dataText'> | undefined;
   /** The event was made to try this one subscription: nothing is matched and nobody else gets it. Null: it was published. */
   readonly syntheticFor: string | null;
   /** The whole stream of the subscription. */
@@ -49,7 +49,7 @@ export interface Explanation {
   readonly sentence: string;
   readonly event: { readonly type: string; readonly position: Position; readonly recordedAt: string } | null;
   /** As of the event; null where there was none. */
-  readonly subscription: { readonly status: string; readonly eventPattern: string; readonly revision: number } | null;
+  readonly subscription: { readonly status: string; readonly eventPattern: string; readonly filter: string | null; readonly revision: number } | null;
   /** The event of the log that put it there. */
   readonly because: Because | null;
   /** The subscription as it is now; null when there is none (any more). */

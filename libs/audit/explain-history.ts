@@ -3,13 +3,14 @@ import { evolveSubscription, initialSubscription, type SubscriptionEvent, type S
 
 export type SubscriptionFact = Stored<SubscriptionEvent>;
 
-/** A subscription right after one of its facts, and to which facts its status and its pattern go back. */
+/** A subscription right after one of its facts, and to which facts its status, its pattern and its filter go back. */
 export interface Moment {
   readonly fact: SubscriptionFact;
   readonly state: SubscriptionState;
   readonly revision: number;
   readonly statusBy: SubscriptionFact;
   readonly patternBy: SubscriptionFact;
+  readonly filterBy: SubscriptionFact;
 }
 
 /** The moments of a subscription, from its stream as it stands in the log. Receipts and fences are none. */
@@ -23,7 +24,8 @@ function nextMoment(moments: readonly Moment[], fact: SubscriptionFact): Moment 
   const before = moments.at(-1);
   const state = evolveSubscription(before?.state ?? initialSubscription, fact);
   const patternBy = before !== undefined && samePattern(before.state, state) ? before.patternBy : fact;
-  return { fact, state, revision: moments.length + 1, statusBy: statusBy(fact, state, moments), patternBy };
+  const filterBy = before !== undefined && sameFilter(before.state, state) ? before.filterBy : fact;
+  return { fact, state, revision: moments.length + 1, statusBy: statusBy(fact, state, moments), patternBy, filterBy };
 }
 
 /** Who paused it counts, also after it was deleted and restored in between. */
@@ -36,6 +38,9 @@ function statusBy(fact: SubscriptionFact, { status }: SubscriptionState, before:
 
 const samePattern = (a: SubscriptionState, b: SubscriptionState): boolean =>
   a.status !== 'NONE' && b.status !== 'NONE' && a.incarnation === b.incarnation && a.eventPattern === b.eventPattern;
+
+const sameFilter = (a: SubscriptionState, b: SubscriptionState): boolean =>
+  a.status !== 'NONE' && b.status !== 'NONE' && a.incarnation === b.incarnation && a.filter === b.filter;
 
 /** As it is for an event at the position: what a fact changes holds for the events after it. Undefined before its first fact. */
 export const momentAt = (moments: readonly Moment[], position: Position): Moment | undefined => moments.findLast(({ fact }) => comparePositions(fact.position, position) < 0);

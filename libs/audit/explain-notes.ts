@@ -36,6 +36,7 @@ function remedies({ site, subscriptionId, deliveryId }: ExplainFacts, published:
     case 'pending':
     case 'retry-scheduled':
     case 'pattern-mismatch':
+    case 'filter-mismatch':
     case 'created-later':
     case 'deleted':
     case 'purged':

@@ -26,9 +26,9 @@ class History {
     return await this.log.appendWith(streamOf('webhooksubscription', site, id), { ...envelope, commandid: `cmd-${fact.type}` }, fact);
   }
 
-  async publish(eventId: string, type = 'version.published', metadata: Record<string, string> = {}): Promise<RecordedEvent> {
+  async publish(eventId: string, type = 'version.published', metadata: Record<string, string> = {}, data: object = {}): Promise<RecordedEvent> {
     await this.clock.advance(minuteMs);
-    return await this.log.appendWith(eventStream(site, eventId), { publishedid: eventId, publishedtype: type, actortype: 'SERVICE', actorid: 'registry', ...metadata }, { type: 'EventPublished', data: {} });
+    return await this.log.appendWith(eventStream(site, eventId), { publishedid: eventId, publishedtype: type, actortype: 'SERVICE', actorid: 'registry', ...metadata }, { type: 'EventPublished', data });
   }
 
   deliveryOf(eventId: string, id = 'orders'): string {
@@ -200,6 +200,26 @@ describe('why an event was, or was not, delivered', () => {
     expect(world.ask().sentence).toContain('it is an operational event, and those reach only patterns that name them');
     await world.fact(updated('webhook.**'));
     expect(world.ask().notes[0]).toBe('Today\'s pattern, "webhook.**", would match it.');
+  });
+
+  it('filter-mismatch: the filter for that event, whether it was false or could not be told, and who set it when; of a paused subscription too', async () => {
+    const world = new History();
+    const amount = (least: number): Written => ({ type: 'WebhookSubscriptionUpdated', data: { ...settings('version.*'), filter: `data.amount > ${least}` } });
+    await world.fact(created('version.*'));
+    const set = await world.fact(amount(100), 'kim');
+    await world.fact({ type: 'WebhookSubscriptionUpdated', data: { ...settings('version.published'), filter: 'data.amount > 100' } });
+    await world.publish('e1', 'version.published', {}, { amount: 100 });
+    await world.publish('e2');
+    await world.publish('e3', 'version.published', {}, { amount: 101 });
+    await world.fact(amount(5));
+    await world.fact(paused);
+    await world.publish('e4', 'version.published', {}, { amount: 5 });
+    const because = { position: set.position, actor: { id: 'kim' } };
+    expect(world.ask('e1')).toMatchObject({ code: 'filter-mismatch', subscription: { filter: 'data.amount > 100' }, because });
+    expect(world.ask('e1').sentence).toBe(`Event e1 (version.published, position 4) was not delivered to orders: its filter for that event, data.amount > 100, is not true of its data; USER:kim set that filter at position ${set.position} (2026-11-21T12:02:00.000Z).`);
+    expect(world.ask('e2')).toMatchObject({ code: 'filter-mismatch', because, sentence: expect.stringContaining('cannot be told of its data (there is no field "amount")') });
+    expect(world.ask('e3').code).toBe('not-scheduled-yet');
+    expect(world.ask('e4')).toMatchObject({ code: 'filter-mismatch', subscription: { status: 'PAUSED', filter: 'data.amount > 5' } });
   });
 
   it('pattern-mismatch, of a paused subscription too: a recovery would not bring it', async () => {

@@ -1,3 +1,4 @@
+import { acceptedFilter, EventData } from '#event-filter';
 import { comparePositions, formatInstant, formatSite, type Position } from '#kernel';
 import { patternMatches } from '#subscriptions';
 import { attemptTold, type DeliveryFact, foldDelivery, type FoldedDelivery } from './explain-delivery.ts';
@@ -46,8 +47,8 @@ function ofDelivery(delivery: FoldedDelivery | undefined, now: Moment | undefine
 
 function asOfEvent(then: Moment | undefined): Explanation['subscription'] {
   if (then === undefined || then.state.status === 'NONE') return null;
-  const { status, eventPattern } = then.state;
-  return { status, eventPattern, revision: then.revision };
+  const { status, eventPattern, filter = null } = then.state;
+  return { status, eventPattern, filter, revision: then.revision };
 }
 
 function nowOf(moment: Moment | undefined): Explanation['now'] {
@@ -96,7 +97,9 @@ const times = (attempts: number): string => (attempts === 1 ? '1 attempt' : `${a
 const openedBy = (last: DeliveryFact): string =>
   last.type === 'WebhookDeliveryReplayRequested' ? `${who(last)} had it sent again ${where(last)}, and that attempt has not come to an end yet` : `${who(last)} scheduled its delivery ${where(last)}, and its first attempt has not come to an end yet`;
 
-function unscheduled(facts: ExplainFacts, published: NonNullable<ExplainFacts['published']>, moments: readonly Moment[], then: Moment | undefined, event: string): Verdict {
+type Published = NonNullable<ExplainFacts['published']>;
+
+function unscheduled(facts: ExplainFacts, published: Published, moments: readonly Moment[], then: Moment | undefined, event: string): Verdict {
   const not = `${event} was not delivered to ${facts.subscriptionId}`;
   if (facts.syntheticFor !== null) return synthetic(facts.syntheticFor, facts.subscriptionId, not);
   if (then === undefined) return createdLater(moments, not);
@@ -105,8 +108,18 @@ function unscheduled(facts: ExplainFacts, published: NonNullable<ExplainFacts['p
   if (state.status === 'NONE') return { code: 'purged', because: statusBy, sentence: `${not}: the subscription had been purged by ${put}.` };
   if (state.status === 'DELETED') return { code: 'deleted', because: statusBy, sentence: `${not}: the subscription had been deleted by ${put}.` };
   if (!patternMatches(state.eventPattern, published)) return { code: 'pattern-mismatch', because: patternBy, sentence: `${not}: ${mismatch(published, state.eventPattern)}; ${who(patternBy)} set that pattern ${where(patternBy)}.` };
+  const filtered = filterMismatch(then, published, not);
+  if (filtered !== undefined) return filtered;
   if (state.status === 'PAUSED') return { code: 'paused', because: statusBy, sentence: `${not}: the subscription was paused (${state.pausedReason}) by ${put}.` };
   return { code: 'not-scheduled-yet', because: statusBy, sentence: `${event} is not scheduled for ${facts.subscriptionId} yet: the subscription was ACTIVE and its pattern "${state.eventPattern}" matched; ${fanOutStands(facts.fanOut, published.position)}.` };
+}
+
+function filterMismatch({ state, filterBy }: Moment, { dataText }: Published, not: string): Verdict | undefined {
+  if (state.status === 'NONE' || state.filter === undefined) return undefined;
+  const verdict = acceptedFilter(state.filter).judge(new EventData(dataText));
+  if ('wants' in verdict && verdict.wants) return undefined;
+  const why = 'wants' in verdict ? 'is not true of its data' : `cannot be told of its data (${verdict.failed})`;
+  return { code: 'filter-mismatch', because: filterBy, sentence: `${not}: its filter for that event, ${state.filter}, ${why}; ${who(filterBy)} set that filter ${where(filterBy)}.` };
 }
 
 const synthetic = (syntheticFor: string, subscriptionId: string, not: string): Verdict =>

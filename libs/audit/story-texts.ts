@@ -13,8 +13,8 @@ type Texts<Event extends DomainEvent<string, object>> = { readonly [Type in Even
 const because = (reason: string | null): string => (reason === null ? '' : `: "${reason}"`);
 
 const ofSubscriptions: Texts<SubscriptionEvent> = {
-  WebhookSubscriptionCreated: (event, id) => `${who(event)} created subscription ${id}: "${event.data.eventPattern}" to ${event.data.targetUrl} (${event.data.deliveryMode}, ${event.data.status}${options(event.data)}), signed with secret version ${event.data.secret.versionId}.`,
-  WebhookSubscriptionUpdated: (event, id) => `${who(event)} set subscription ${id} to "${event.data.eventPattern}" to ${event.data.targetUrl} (${event.data.deliveryMode}${options(event.data)}).`,
+  WebhookSubscriptionCreated: (event, id) => `${who(event)} created subscription ${id}: ${wanted(event.data)} to ${event.data.targetUrl} (${event.data.deliveryMode}, ${event.data.status}${options(event.data)}), signed with secret version ${event.data.secret.versionId}.`,
+  WebhookSubscriptionUpdated: (event, id) => `${who(event)} set subscription ${id} to ${wanted(event.data)} to ${event.data.targetUrl} (${event.data.deliveryMode}${options(event.data)}).`,
   WebhookSubscriptionPaused: (event, id) => `${who(event)} paused subscription ${id} (${event.data.reason}).`,
   WebhookSubscriptionResumed: (event, id) => `${who(event)} resumed subscription ${id}.`,
   WebhookSubscriptionSecretRotated: (event, id) => `${who(event)} rotated the secret of subscription ${id}: version ${event.data.secret.versionId} signs from now on, ${before(event.data.previous)}.`,
@@ -22,6 +22,8 @@ const ofSubscriptions: Texts<SubscriptionEvent> = {
   WebhookSubscriptionRestored: (event, id) => `${who(event)} restored subscription ${id}.`,
   WebhookSubscriptionPurged: (event, id) => `${who(event)} purged subscription ${id} and shredded its secrets.`,
 };
+
+const wanted = ({ eventPattern, filter }: SubscriptionSettings): string => `"${eventPattern}"${filter === undefined ? '' : ` where ${filter}`}`;
 
 const options = ({ timeoutMs, retryScheduleMs, labels = {}, headers = {} }: SubscriptionSettings): string =>
   [

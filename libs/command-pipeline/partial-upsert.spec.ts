@@ -62,6 +62,24 @@ describe('an upsert that says only what changes', () => {
     expect(await stateNow()).not.toHaveProperty('retryScheduleMs');
   });
 
+  it('keeps a filter that it does not name, and takes it back with null', async () => {
+    await at.must(upsert, upsertOf('whs_1', { filter: 'data.amount > 100' }));
+    await at.must(upsert, change({ description: 'orders' }));
+    expect(await stateNow()).toHaveProperty('filter', 'data.amount > 100');
+    expect(await at.must(upsert, change({ filter: 'data.amount > 100' }))).toMatchObject({ outcome: 'NO_CHANGE' });
+    await at.must(upsert, change({ filter: null }));
+    expect(await stateNow()).not.toHaveProperty('filter');
+  });
+
+  it('says where a filter is wrong, and changes nothing', async () => {
+    await at.must(upsert, upsertOf('whs_1'));
+    for (const [filter, wrong] of [['data.amount >', 'is wrong at character 14'], ['amount > 100', 'amount is unknown'], ['data.id.matches("a+")', 'matches() is not available']] as const) {
+      const refused = await at.send(upsert, change({ filter }));
+      expect(refused).toMatchObject({ refused: 'validation-failed', members: { errors: [{ path: 'payload.filter', message: expect.stringContaining(wrong) }] } });
+    }
+    expect(await stateNow()).not.toHaveProperty('filter');
+  });
+
   it('keeps labels that it does not name, replaces all of those that it does, and takes them away with null or none', async () => {
     await at.must(upsert, upsertOf('whs_1', { labels: { team: 'orders', tier: '1' } }));
     await at.must(upsert, change({ description: 'orders' }));
@@ -189,11 +207,11 @@ describe('an approval of an upsert that is bound to its payload', () => {
 });
 
 describe('an upsert that says all settings', () => {
-  it('takes back what it leaves out: description, timeout, retry schedule and labels', async () => {
-    await at.must(upsert, upsertOf('whs_1', { description: 'orders', timeoutMs: 5_000, retrySchedule: '0s', labels: { team: 'orders' } }));
+  it('takes back what it leaves out: description, filter, timeout, retry schedule and labels', async () => {
+    await at.must(upsert, upsertOf('whs_1', { description: 'orders', filter: 'data.amount > 100', timeoutMs: 5_000, retrySchedule: '0s', labels: { team: 'orders' } }));
     await at.must(upsert, upsertOf('whs_1'));
     expect(await stateNow()).toMatchObject({ description: null });
-    for (const option of ['timeoutMs', 'retryScheduleMs', 'labels']) expect(await stateNow()).not.toHaveProperty(option);
+    for (const option of ['filter', 'timeoutMs', 'retryScheduleMs', 'labels']) expect(await stateNow()).not.toHaveProperty(option);
   });
 });
 

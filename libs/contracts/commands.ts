@@ -1,6 +1,6 @@
 import type { Labels } from '#kernel';
 import { type Dto, Field, Fields, Nested, NestedList } from './field.ts';
-import { eventId, eventPattern, eventType, flag, instant, json, jsonObject, labels, name, oneOf, ownHeaders, resourceId, retrySchedule, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
+import { eventId, eventPattern, eventType, filter, flag, instant, json, jsonObject, labels, name, oneOf, ownHeaders, resourceId, retrySchedule, scope, signingSecretRef, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 import { PrincipalDto } from './principals.ts';
 import { CancelWebhookRecoveryPayload, RecoverWebhookDeliveriesPayload, TestWebhookSubscriptionPayload } from './recovery-commands.ts';
@@ -22,6 +22,8 @@ export const gateableCommands = [
 const subscriptionId = { description: 'The id of the webhook subscription.', example: 'orders-receiver' };
 /** What is said of `timeoutMs` wherever it stands. */
 export const timeout = { example: 5_000, description: 'How long one request may take as a whole, in milliseconds: name, connection, TLS, headers and body. 1000 to 30000.' };
+/** What is said of `filter` wherever it stands. */
+export const filtered = { example: 'data.amount >= 100 && data.currency in ["EUR", "CHF"]', description: 'Which of the matching events the receiver wants: an expression of the Common Expression Language (https://cel.dev) about `data`, the data of the event. An event for which it is not true, or cannot be told, is not sent. At most 1000 characters and, for one event, 100000 steps. It can do: fields and indexes, `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has()`, `size()`, `startsWith()`, `endsWith()`, `contains()`, `exists()` and `all()`.' };
 /** What is said of `retrySchedule` wherever it stands. */
 export const retries = 'The pause before each attempt, the first at once (`0s`): 1 to 30 attempts, at most 7 days (`7d`) between two; units `ms`, `s`, `m`, `h`, `d`. Each is spread by up to 20 % to both sides; `BEST_EFFORT` does not use it.';
 /** What is said of `labels` wherever they stand. */
@@ -46,6 +48,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(signingSecretRef, { example: 'managed', description: 'Where the signing secret comes from. `managed`: it is generated and shown once.' })
   readonly signingSecretRef!: string;
+
+  @Field(filter, { ...filtered, optional: true, nullable: true, description: `${filtered.description} All of them when left out or null.` })
+  readonly filter?: string | null;
 
   @Field(oneOf(...deliveryModes), { example: 'AT_LEAST_ONCE' })
   readonly deliveryMode!: (typeof deliveryModes)[number];

@@ -7,7 +7,7 @@ const words = string('text', {}, () => true);
 const status = oneOf('ACTIVE', 'PAUSED', 'DELETED');
 const pattern = { example: 'version.*,claim.**' };
 
-export const explanationCodes = ['delivered', 'pending', 'retry-scheduled', 'dead-lettered', 'cancelled', 'pattern-mismatch', 'paused', 'created-later', 'deleted', 'purged', 'not-scheduled-yet', 'never-existed'] as const;
+export const explanationCodes = ['delivered', 'pending', 'retry-scheduled', 'dead-lettered', 'cancelled', 'pattern-mismatch', 'filter-mismatch', 'paused', 'created-later', 'deleted', 'purged', 'not-scheduled-yet', 'never-existed'] as const;
 
 export class ExplainedEventDto {
   @Field(words, { example: 'version.published' })
@@ -23,6 +23,8 @@ export class SubscriptionThenDto {
   readonly status!: string;
   @Field(words, pattern)
   readonly eventPattern!: string;
+  @Field(words, { nullable: true, example: null, description: 'Null: it wanted all matching events.' })
+  readonly filter!: string | null;
   @Field(whole(0), { example: 3 })
   readonly revision!: number;
 }

@@ -1,4 +1,4 @@
-import { actorTypes, hiddenValue, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxCustomHeaderBytes, maxCustomHeaders, maxLabels, maxPatternLength, parseInstant, parsePattern, parseRetrySchedule, wrongHeaders } from '#kernel';
+import { actorTypes, hiddenValue, isEventId, isEventType, isLabelName, isLabelValue, isName, isPosition, isPrincipalId, maxCustomHeaderBytes, maxCustomHeaders, maxFilterLength, maxLabels, maxPatternLength, parseInstant, parsePattern, parseRetrySchedule, wrongHeaders } from '#kernel';
 
 /** A JSON schema (OpenAPI 3.1). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -70,6 +70,9 @@ export const principalId = string('1 to 128 visible ASCII characters without a c
 
 export const text = (maxLength: number): Kind =>
   string(`text of 1 to ${maxLength} characters that is not blank`, { minLength: 1, maxLength }, (given) => given.length <= maxLength && given.trim() !== '');
+
+/** Whether it is an expression, and one that filters can have, the command finds out. */
+export const filter = text(maxFilterLength);
 
 /** Its value may hold a secret; no message repeats it. */
 export const signingSecretRef = string(

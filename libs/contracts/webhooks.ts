@@ -1,8 +1,8 @@
 import { type Labels, parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes, labelled, ownHeadersAbout, retries, timeout } from './commands.ts';
+import { deliveryModes, filtered, labelled, ownHeadersAbout, retries, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
-import { eventPattern, flag, instant, type Kind, labels, name, oneOf, ownHeaders, position, retryPauses, retrySchedules, shownHeaders, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
+import { eventPattern, filter, flag, instant, type Kind, labels, name, oneOf, ownHeaders, position, retryPauses, retrySchedules, shownHeaders, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
 
 const words = string('text', {}, () => true);
@@ -29,6 +29,9 @@ export class CreateWebhookPayload {
 
   @Field(events, { example: ['version.*', 'claim.**'], description: 'Which events the receiver wants: a list of globs, or one text with commas.' })
   readonly events!: string | readonly string[];
+
+  @Field(filter, { ...filtered, optional: true, nullable: true, description: `${filtered.description} All of them when left out or null.` })
+  readonly filter?: string | null;
 
   @Field(text(1_000), { optional: true, nullable: true, example: 'Orders, production' })
   readonly description?: string | null;
@@ -65,6 +68,9 @@ export class UpdateWebhookPayload {
 
   @Field(events, { optional: true, description: 'All of them: what is not in the list is not sent any more.' })
   readonly events?: string | readonly string[];
+
+  @Field(filter, { ...filtered, optional: true, nullable: true, description: `${filtered.description} It holds for events published after the change. Null: all of them again.` })
+  readonly filter?: string | null;
 
   @Field(text(1_000), { optional: true, nullable: true, description: 'Null clears it.' })
   readonly description?: string | null;
@@ -128,7 +134,7 @@ export class SubscriptionHealthDto {
   readonly consecutiveFailures!: number;
   @Field(instant, { nullable: true, description: 'When the oldest delivery that is still open was scheduled.', example: null })
   readonly oldestUndeliveredAt!: string | null;
-  @Field(whole(0), { description: 'Matching events published in the present pause, or in the last one.', example: 0 })
+  @Field(whole(0), { description: 'Matching events published in the present pause, or in the last one; a `filter` is not asked.', example: 0 })
   readonly missedWhilePaused!: number;
 }
 
@@ -140,6 +146,8 @@ export class SubscriptionDto {
   readonly siteId!: string;
   @Fields(words, { example: ['version.*', 'claim.**'] })
   readonly events!: readonly string[];
+  @Field(filter, { nullable: true, example: null, description: 'Which of the matching events the receiver wants, as an expression about `data`. Null: all of them.' })
+  readonly filter!: string | null;
   @Field(words, { example: 'https://hooks.example.com/orders' })
   readonly url!: string;
   @Field(words, { nullable: true, example: 'Orders, production' })

@@ -4,6 +4,9 @@ const eventType = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
 /** The limit of a pattern in characters, so that matching stays cheap. */
 export const maxPatternLength = 1024;
 
+/** The limit of a filter on the data of events in characters, so that what it may cost stays small. */
+export const maxFilterLength = 1_000;
+
 /** Whether the text is an event type: dotted segments of `[a-z0-9_-]+`, at most 200 characters. */
 export const isEventType = (text: string): boolean => text.length <= 200 && eventType.test(text);
 

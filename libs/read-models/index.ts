@@ -5,7 +5,7 @@ export { type ApiKeyItem } from './queries/access.ts';
 export { type ApprovalItem, type PolicyItem } from './queries/approvals.ts';
 export { type AttemptView, type DeliveryStatus, deliveryView, type DeliveryView, type Place } from './queries/deliveries.ts';
 export { type CommandItem } from './queries/receipts.ts';
-export { type DeliverySelection, type LogRange, recoveryView, type RecoveryView, type Selected, type Selection } from './queries/recoveries.ts';
+export { type DeliverySelection, type LogRange, type MissedEvent, recoveryView, type RecoveryView, type Selected, type Selection } from './queries/recoveries.ts';
 export { type RefusalItem, type RefusalList } from './queries/refusals.ts';
 export { type Page } from './queries/statement.ts';
 export { type SubscriptionHealth, type SubscriptionList, subscriptionView, type SubscriptionView, untriedHealth } from './queries/subscriptions.ts';

@@ -21,12 +21,14 @@ export interface DueDelivery {
   readonly dueAtMs: number;
 }
 
-/** One stretch of the log in which a subscription's pattern and status were the same. `toPosition` null: still so. */
+/** One stretch of the log in which a subscription's pattern, filter and status were the same. `toPosition` null: still so. */
 export interface SubscriptionVersion {
   readonly site: Site;
   readonly subscriptionId: string;
   readonly incarnation: string;
   readonly eventPattern: string;
+  /** Which of the matching events, as an expression about their data; null: all of them. */
+  readonly filter: string | null;
   readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
   readonly deliveryMode: DeliveryMode;
   /** From this position (exclusive: events after it) … */

@@ -121,6 +121,7 @@ describe('the list of subscriptions', () => {
       id: 'whs_1',
       siteId: 't',
       events: ['**'],
+      filter: null,
       url: 'https://example.org/hook',
       description: null,
       deliveryMode: 'AT_LEAST_ONCE',

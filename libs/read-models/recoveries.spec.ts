@@ -183,7 +183,7 @@ describe('the events a subscription missed', () => {
   it('are those of its pauses that its pattern of then matches, of the stretch of time, in pages', async () => {
     const { log } = of();
     await log.create(site, 'whs_1', { eventPattern: 'version.*' });
-    const settings = (eventPattern: string): object => ({ eventPattern, targetUrl: 'https://example.org/hook', deliveryMode: 'AT_LEAST_ONCE', description: null });
+    const settings = (eventPattern: string, more: object = {}): object => ({ ...more, eventPattern, targetUrl: 'https://example.org/hook', deliveryMode: 'AT_LEAST_ONCE', description: null });
     const publish = async (name: string): Promise<void> => {
       await log.pass(1_000).publish(site, `${name}-v`, 'version.published');
       await log.publish(site, `${name}-c`, 'claim.made');
@@ -194,7 +194,7 @@ describe('the events a subscription missed', () => {
     await log.subscription(site, 'whs_1', 'Paused', { reason: 'requested' });
     await publish('first');
     const secondMs = log.nowMs;
-    await log.subscription(site, 'whs_1', 'Updated', settings('**,webhook.**'));
+    await log.subscription(site, 'whs_1', 'Updated', settings('**,webhook.**', { filter: 'data.a > 1' }));
     await publish('second');
     await log.subscription(site, 'whs_1', 'Resumed');
     await publish('resumed');
@@ -219,5 +219,6 @@ describe('the events a subscription missed', () => {
     expect(await select({ sinceMs: secondMs + 1, untilMs: secondMs + 1_001 })).toEqual(['second-v', 'second-c', 'second-o']);
     expect(await select({ incarnation: 'another' })).toEqual([]);
     expect(await select({ site: other })).toEqual([]);
+    expect((await models.selectMissed(everything)).items.map(({ filter }) => filter)).toEqual([null, 'data.a > 1', 'data.a > 1', 'data.a > 1', null]);
   });
 });

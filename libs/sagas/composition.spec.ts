@@ -371,7 +371,7 @@ describe('operational events', () => {
   it('can not feed themselves: when every delivery dies, their number is that of what happened', async () => {
     const one = await installation();
     const { store, clock, world, log } = { ...one.governed, clock: one.clock };
-    const everything = (id: string): object => ({ site, subscriptionId: id, incarnation: id, eventPattern: 'webhook.**,approval.**,**', status: 'ACTIVE', deliveryMode: 'AT_LEAST_ONCE', fromPosition: '0', toPosition: null });
+    const everything = (id: string): object => ({ site, subscriptionId: id, incarnation: id, eventPattern: 'webhook.**,approval.**,**', filter: null, status: 'ACTIVE', deliveryMode: 'AT_LEAST_ONCE', fromPosition: '0', toPosition: null });
     const versions = { reached: () => Promise.resolve(), overlapping: () => Promise.resolve([everything('whs_1'), everything('whs_2')] as never) };
     const fanOut = createFanOut({ store, clock, ids: world.ids, versions, onAlarm: (alarm) => one.alarms.push(alarm) });
     fanOut.start();

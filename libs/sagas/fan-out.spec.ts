@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { type EventStore, StoreUnavailable } from '#event-store';
 import { comparePositions, deliveryId, type Position, type RecordedEvent, type Site, siteKey, streamOf } from '#kernel';
@@ -103,6 +103,7 @@ const settings = (eventPattern: string, deliveryMode = 'AT_LEAST_ONCE'): object 
 const secret = { versionId: 'v1', kind: 'managed', fingerprint: 'f' };
 const created = (pattern: string, mode?: string): Written => ({ type: 'WebhookSubscriptionCreated', data: { ...settings(pattern, mode), status: 'ACTIVE', secret } });
 const updated = (pattern: string, mode?: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: settings(pattern, mode) });
+const filtered = (filter?: string, mode?: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: { ...settings('**', mode), ...(filter === undefined ? {} : { filter }) } });
 const paused: Written = { type: 'WebhookSubscriptionPaused', data: { reason: 'requested' } };
 const resumed: Written = { type: 'WebhookSubscriptionResumed', data: {} };
 const deleted: Written = { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } };
@@ -220,6 +221,41 @@ describe('fan-out', () => {
     await world.lives();
     expect(world.scheduled).toEqual(['e1→whs_2']);
     expect(JSON.parse(world.log.of('webhookdelivery-')[0]?.data ?? '')).toMatchObject({ operational: true });
+  });
+
+  it.each(['AT_LEAST_ONCE', 'ORDERED'])('schedules what the filter at the position of the event wants, and to those without one everything (%s)', async (mode) => {
+    const world = new World();
+    await world.subscription('whs_1', created('**', mode));
+    await world.subscription('whs_2', created('**', mode));
+    const publish = async (name: string): Promise<void> => {
+      for (const amount of [1, 200]) await world.log.publish(acme, `${name}-${amount}`, 'a.x', { amount });
+      await world.log.publish(acme, `${name}-none`, 'a.x');
+    };
+    await publish('all');
+    await world.subscription('whs_1', filtered('data.amount > 100', mode));
+    await publish('large');
+    await world.subscription('whs_1', filtered('!has(data.amount) || data.amount < 100', mode));
+    await publish('small');
+    await world.subscription('whs_1', filtered(undefined, mode));
+    await publish('again');
+    await world.lives();
+    const names = (of: string): readonly string[] => world.scheduled.filter((one) => one.endsWith(of)).map((one) => one.replace(`→${of}`, ''));
+    expect(names('whs_1').toSorted()).toEqual(['all-1', 'all-200', 'all-none', 'large-200', 'small-1', 'small-none', 'again-1', 'again-200', 'again-none'].toSorted());
+    expect(names('whs_2')).toHaveLength(12);
+    if (mode === 'ORDERED') expect(names('whs_1')).toEqual(['all-1', 'all-200', 'all-none', 'large-200', 'small-1', 'small-none', 'again-1', 'again-200', 'again-none']);
+  });
+
+  it('reads the data of an event once however many filters ask it, and not at all where the pattern of none matches', async () => {
+    const world = new World();
+    for (const id of ['whs_1', 'whs_2', 'whs_3']) await world.subscription(id, { type: 'WebhookSubscriptionCreated', data: { ...settings('a.*'), filter: `data.amount > 100 || "${id}" == "whs_3"`, status: 'ACTIVE', secret } });
+    await world.subscription('whs_4', created('b.*'));
+    const [asked, other] = [await world.log.publish(acme, 'e1', 'a.x', { amount: 100 }), await world.log.publish(acme, 'e2', 'b.x', { amount: 101 })];
+    const parse = jest.spyOn(JSON, 'parse');
+    await world.lives();
+    const parsed = parse.mock.calls.map(([text]) => text);
+    parse.mockRestore();
+    expect(world.scheduled).toEqual(['e1→whs_3', 'e2→whs_4']);
+    expect([parsed.filter((text) => text === asked.data), parsed.filter((text) => text === other.data)]).toEqual([[asked.data], []]);
   });
 
   it('changes nothing when every batch comes three times, and when it starts from the beginning again', async () => {

@@ -6,11 +6,14 @@ import type { SubscriptionVersion } from '#read-models';
 import { compileMatcher, type Matcher } from '#subscriptions';
 import { Stopping } from './endure.ts';
 import { Entries } from './entries.ts';
+import { Filtering } from './filtering.ts';
 import { Follower, type Stretch, type Work, type WorkContext } from './follower.ts';
 import { inFlight } from './in-flight.ts';
 import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
 
 const appendsInFlight = 512;
+/** What filters leave is sent when it comes to so many deliveries. */
+const filteredAtOnce = 10_000;
 const sitesKept = 5_000;
 
 /** A range of the log: after the one, up to and including the other. */
@@ -19,11 +22,19 @@ interface Range {
   readonly through: Position;
 }
 
-type Receivers = Matcher<SubscriptionVersion>;
+interface Receivers extends Matcher<SubscriptionVersion> {
+  /** Whether one of them has a filter. */
+  readonly filtered: boolean;
+}
 
 interface Published {
   readonly event: PublishedEvent;
   readonly recorded: RecordedEvent;
+}
+
+/** An event, and the versions of subscriptions that get it. */
+interface Addressed extends Published {
+  readonly to: readonly SubscriptionVersion[];
 }
 
 /**
@@ -73,9 +84,11 @@ class FanOutWork implements Work {
   readonly #parts: FanOutParts;
   readonly #takes: (version: SubscriptionVersion) => boolean;
   readonly #receivers = new Recent<Receivers>(sitesKept);
+  readonly #filtering: Filtering;
 
   constructor(parts: FanOutParts, name: string, takes: (version: SubscriptionVersion) => boolean) {
     this.#parts = parts;
+    this.#filtering = new Filtering(parts.clock);
     this.name = name;
     this.#takes = takes;
   }
@@ -120,9 +133,31 @@ class FanOutWork implements Work {
       const site = siteKey(event);
       if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, receivers));
     }
-    await inFlight(inTurn(published, receiversBySite, this.#parts.clock), appendsInFlight, async (deliveries) => {
+    const matching = addressed(published, receiversBySite);
+    if ([...receiversBySite.values()].some(({ filtered }) => filtered)) await this.#sendFiltered(matching, context);
+    else await this.#send(matching, context);
+  }
+
+  async #send(events: Iterable<Addressed>, context: WorkContext): Promise<void> {
+    await inFlight(inTurn(events, this.#parts.clock), appendsInFlight, async (deliveries) => {
       for (const delivery of deliveries) await context.endurance.durably(() => this.#append(delivery));
     });
+  }
+
+  async #sendFiltered(matching: Iterable<Addressed>, context: WorkContext): Promise<void> {
+    this.#filtering.begin();
+    let wanted: Addressed[] = [];
+    let deliveries = 0;
+    for (const one of matching) {
+      const to = await this.#filtering.wanting(one.to, one.event, context.signal);
+      wanted.push({ ...one, to });
+      deliveries += to.length;
+      if (deliveries < filteredAtOnce) continue;
+      await this.#send(wanted, context);
+      wanted = [];
+      deliveries = 0;
+    }
+    await this.#send(wanted, context);
   }
 
   async #reached(position: Position, signal: AbortSignal): Promise<void> {
@@ -138,7 +173,8 @@ class FanOutWork implements Work {
     const known = receivers.get(key);
     if (known !== undefined) return known;
     const versions = await this.#parts.versions.overlapping(site, after, through);
-    const compiled = compileMatcher(versions.filter(this.#takes));
+    const taken = versions.filter(this.#takes);
+    const compiled = { ...compileMatcher(taken), filtered: taken.some(({ filter }) => filter !== null) };
     receivers.set(key, compiled);
     return compiled;
   }
@@ -165,15 +201,19 @@ class FanOutWork implements Work {
   }
 }
 
+function* addressed(published: readonly Published[], receivers: ReadonlyMap<string, Receivers>): Generator<Addressed> {
+  for (const one of published) yield { ...one, to: receivers.get(siteKey(one.event))?.match(one.event) ?? [] };
+}
+
 /**
  * The deliveries, each list to be appended one after the other: to an ORDERED subscription the log of its deliveries is
  * the order in which they are sent.
  */
-function* inTurn(published: readonly Published[], receivers: ReadonlyMap<string, Receivers>, clock: Clock): Generator<readonly ScheduledDelivery[]> {
+function* inTurn(events: Iterable<Addressed>, clock: Clock): Generator<readonly ScheduledDelivery[]> {
   const ordered = new Map<string, ScheduledDelivery[]>();
   const nowMs = clock.now();
-  for (const { event, recorded } of published) {
-    for (const receiver of receivers.get(siteKey(event))?.match(event) ?? []) {
+  for (const { event, recorded, to } of events) {
+    for (const receiver of to) {
       const delivery = scheduleDelivery(event, recorded, receiver, nowMs);
       if (receiver.deliveryMode !== 'ORDERED') yield [delivery];
       else {

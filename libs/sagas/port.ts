@@ -2,7 +2,7 @@ import type { ApprovalOutput } from '#approvals';
 import type { Aggregates, ApprovalUpkeep, CommandPipeline } from '#command-pipeline';
 import type { EventStore } from '#event-store';
 import type { Clock, CommandOutput, CreateOutput, Ids, Position, Saga, Site, TombstoneOutput } from '#kernel';
-import type { DeliverySelection, LogRange, Selected, Selection, SubscriptionVersion } from '#read-models';
+import type { DeliverySelection, LogRange, MissedEvent, Selected, Selection, SubscriptionVersion } from '#read-models';
 import type { SecretVault } from '#secret-vault';
 import type { ShredOutput } from '#subscriptions';
 import type { Origins } from './origins.ts';
@@ -107,8 +107,8 @@ export interface Selections {
   /** The part of a range of the log outside of which the site recorded nothing in a stretch of time. */
   within(of: Pick<Selection, 'site' | 'sinceMs' | 'untilMs' | 'after' | 'through'>): Promise<LogRange>;
   deliveries(selection: DeliverySelection): Promise<Selected<{ readonly deliveryId: string }>>;
-  /** Streams of published events. */
-  missed(selection: Selection): Promise<Selected<{ readonly stream: string }>>;
+  /** Streams of published events, each with the filter that the subscription had for it; null: none. */
+  missed(selection: Selection): Promise<Selected<MissedEvent>>;
 }
 
 export interface RecoveriesParts extends FollowerParts {

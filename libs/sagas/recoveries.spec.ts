@@ -34,10 +34,10 @@ class World {
     return this.governed.must('UpsertWebhookSubscription', upsertOf(id, { eventPattern: 'version.*', ...more }));
   }
 
-  async publish(type = 'version.published'): Promise<RecordedEvent> {
+  async publish(type = 'version.published', dataText = '{}'): Promise<RecordedEvent> {
     const eventId = `e${(this.#published += 1)}`;
     const publisher = { site, actor: { type: 'SERVICE', id: 'registry' }, correlationId: 'c' } as const;
-    const published = await publishEvent(this.governed.world, publisher, { eventId, type, dataText: '{}', occurredAt: null });
+    const published = await publishEvent(this.governed.world, publisher, { eventId, type, dataText, occurredAt: null });
     if (isRefusal(published)) throw new Error(published.detail);
     const [event] = await this.governed.store.readStream(eventStream(site, eventId));
     if (event === undefined) throw new Error('not published');
@@ -216,6 +216,20 @@ describe('a recovery', () => {
     await world.lives();
     expect(world.scheduled()).toHaveLength(2);
     expect(world.recovery(again)).toMatchObject({ status: 'FINISHED', total: 2, recovered: 0, skipped: 2 });
+  });
+
+  it('schedules of what was missed what the filter of then wants; the rest is skipped', async () => {
+    const world = new World();
+    await world.subscribe('s1', { status: 'PAUSED', filter: 'data.amount > 100' });
+    const missed = [];
+    for (const amount of [100, 101, 102]) missed.push(await world.publish('version.published', JSON.stringify({ amount })));
+    await world.publish();
+    await world.governed.must('UpsertWebhookSubscription', { webhookSubscriptionId: 's1', filter: 'data.amount > 1000' });
+    await world.publish('version.published', '{"amount":999}');
+    const id = await world.recover({ status: ['MISSED'] });
+    await world.lives();
+    expect(world.scheduled()).toEqual(missed.slice(1).map(({ metadata }) => metadata['publishedid']));
+    expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', total: 5, recovered: 2, skipped: 3 });
   });
 
   it('says that it scheduled what was missed, and why', async () => {

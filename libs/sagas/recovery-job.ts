@@ -1,9 +1,10 @@
 import { loadPolicy, recoveryFold, subscriptionFold } from '#command-pipeline';
 import { scheduleDelivery } from '#deliveries';
+import { acceptedFilter, EventData } from '#event-filter';
 import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
 import { comparePositions, type Gate, isRefusal, placeOf, type Position, type Site, sleep, streamOf } from '#kernel';
 import { readPublishedEvent } from '#publishing';
-import type { LogRange, Selection } from '#read-models';
+import type { LogRange, MissedEvent, Selection } from '#read-models';
 import { type Recovery, type RecoveryCounts, type RecoveryCursor, type RecoveryEvent, replays, selectsBeforeMs } from '#recoveries';
 import type { LiveSubscription } from '#subscriptions';
 import { type Endurance, Stopping } from './endure.ts';
@@ -161,7 +162,7 @@ export class RecoveryJob {
     if (part === 'MISSED') {
       if (!statuses.includes('MISSED')) return { sends: [], next: null };
       const { items, through } = await this.#ask(() => this.#parts.selections.missed(selection));
-      return { sends: items.map(({ stream }) => () => this.#schedule(recovery, stream)), next: nextOf(through) };
+      return { sends: items.map((event) => () => this.#schedule(recovery, event)), next: nextOf(through) };
     }
     const asked = statuses.filter((status) => status !== 'MISSED');
     if (asked.length === 0) return { sends: [], next: nextOf(range.through) };
@@ -182,10 +183,10 @@ export class RecoveryJob {
     return isRefusal(answer) || answer.outcome === 'NO_CHANGE' ? 'skipped' : 'recovered';
   }
 
-  async #schedule({ subscriptionId, incarnation, because }: Recovery, eventStream: string): Promise<keyof RecoveryCounts> {
+  async #schedule({ subscriptionId, incarnation, because }: Recovery, { stream: eventStream, filter }: MissedEvent): Promise<keyof RecoveryCounts> {
     const { store, clock } = this.#parts;
     const [event] = await store.readStream(eventStream, 0, 1);
-    if (event === undefined) return 'skipped';
+    if (event === undefined || !isWanted(filter, event.data)) return 'skipped';
     const { stream, event: scheduled } = scheduleDelivery(readPublishedEvent(event), event, { subscriptionId, incarnation }, clock.now(), { saga, because });
     try {
       await store.append(stream, 'NO_STREAM', [scheduled]);
@@ -275,6 +276,12 @@ export class RecoveryJob {
   #mustGoOn(): void {
     if (this.#context.signal.aborted) throw new Stopping('the job is over here');
   }
+}
+
+function isWanted(filter: string | null, dataText: string): boolean {
+  if (filter === null) return true;
+  const verdict = acceptedFilter(filter).judge(new EventData(dataText));
+  return 'wants' in verdict && verdict.wants;
 }
 
 /** To an ORDERED subscription the log of its deliveries is the order in which they are sent. */

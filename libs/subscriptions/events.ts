@@ -21,6 +21,8 @@ export type HeaderVersion = { readonly versionId: string; readonly fingerprint: 
 /** What a receiver wants, as the command that set it gave it. */
 export interface SubscriptionSettings {
   readonly eventPattern: string;
+  /** Which of the matching events, as an expression about their data; absent: all of them. */
+  readonly filter?: string;
   readonly targetUrl: string;
   readonly deliveryMode: DeliveryMode;
   readonly description: string | null;

@@ -29,17 +29,19 @@ describe('the projection of subscriptions', () => {
     expect(subscriptions).toEqual([]);
   });
 
-  it('begins a version where pattern, status or mode change, and ends the one before at that very position', async () => {
+  it('begins a version where pattern, filter, status or mode change, and ends the one before at that very position', async () => {
     const { versions } = await given(async (log) => {
       await log.create(site, 'whs_1', { eventPattern: 'a.*' });
       await log.subscription(site, 'whs_1', 'Updated', { eventPattern: 'b.*', targetUrl: 'https://example.org', deliveryMode: 'ORDERED', description: null });
       await log.subscription(site, 'whs_1', 'Updated', { eventPattern: 'b.*', targetUrl: 'https://example.net', deliveryMode: 'ORDERED', description: 'only the target' });
+      await log.subscription(site, 'whs_1', 'Updated', { eventPattern: 'b.*', filter: 'data.a > 1', targetUrl: 'https://example.net', deliveryMode: 'ORDERED', description: null });
       await log.subscription(site, 'whs_1', 'Deleted', { purgeAt: '2026-02-01T00:00:00.000Z' });
     });
     expect(versions).toMatchObject([
-      { eventPattern: 'a.*', status: 'ACTIVE', deliveryMode: 'AT_LEAST_ONCE', fromPosition: '1', toPosition: '3' },
-      { eventPattern: 'b.*', status: 'ACTIVE', deliveryMode: 'ORDERED', fromPosition: '3', toPosition: '7' },
-      { eventPattern: 'b.*', status: 'DELETED', fromPosition: '7', toPosition: null },
+      { eventPattern: 'a.*', filter: null, status: 'ACTIVE', deliveryMode: 'AT_LEAST_ONCE', fromPosition: '1', toPosition: '3' },
+      { eventPattern: 'b.*', filter: null, status: 'ACTIVE', deliveryMode: 'ORDERED', fromPosition: '3', toPosition: '7' },
+      { eventPattern: 'b.*', filter: 'data.a > 1', status: 'ACTIVE', deliveryMode: 'ORDERED', fromPosition: '7', toPosition: '9' },
+      { eventPattern: 'b.*', filter: 'data.a > 1', status: 'DELETED', fromPosition: '9', toPosition: null },
     ]);
   });
 

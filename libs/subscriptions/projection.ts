@@ -20,13 +20,14 @@ export interface SubscriptionRow {
   readonly state: string;
 }
 
-/** A stretch of the log in which pattern, status and mode were the same: events after `fromPosition` up to `toPosition`. */
+/** A stretch of the log in which pattern, filter, status and mode were the same: events after `fromPosition` up to `toPosition`. */
 export interface SubscriptionVersionRow {
   readonly tenant: string;
   readonly environment: string;
   readonly subscriptionId: string;
   readonly incarnation: string;
   readonly eventPattern: string;
+  readonly filter: string | null;
   readonly status: 'ACTIVE' | 'PAUSED' | 'DELETED';
   readonly deliveryMode: string;
   readonly fromPosition: Position;
@@ -59,6 +60,7 @@ export const subscriptionVersionTable: Table<SubscriptionVersionRow> = {
     subscriptionId: 'text',
     incarnation: 'text',
     eventPattern: 'text',
+    filter: 'text',
     status: 'text',
     deliveryMode: 'text',
     fromPosition: 'position',
@@ -112,8 +114,8 @@ function recordVersion(open: Pick<SubscriptionRow, 'tenant' | 'environment' | 'i
   const ended = open.versionFrom === null ? undefined : rows.get(subscriptionVersionTable, [tenant, environment, subscriptionId, open.versionFrom]);
   if (ended !== undefined) rows.put(subscriptionVersionTable, { ...ended, toPosition: position });
   if (after.status === 'NONE') return null;
-  const { incarnation, eventPattern, status, deliveryMode } = after;
-  rows.put(subscriptionVersionTable, { tenant, environment, subscriptionId, incarnation, eventPattern, status, deliveryMode, fromPosition: position, toPosition: null });
+  const { incarnation, eventPattern, filter = null, status, deliveryMode } = after;
+  rows.put(subscriptionVersionTable, { tenant, environment, subscriptionId, incarnation, eventPattern, filter, status, deliveryMode, fromPosition: position, toPosition: null });
   return position;
 }
 
@@ -123,6 +125,7 @@ const sameVersion = (a: SubscriptionState, b: SubscriptionState): boolean =>
   a.status === b.status &&
   a.incarnation === b.incarnation &&
   a.eventPattern === b.eventPattern &&
+  a.filter === b.filter &&
   a.deliveryMode === b.deliveryMode;
 
 function deletedAtMs(row: SubscriptionRow | undefined, fact: Stored<SubscriptionEvent>): number | null {

@@ -70,7 +70,7 @@ describe('a subscription made over REST', () => {
       .toEqual([201, `/api/webhooks/${id}?siteId=${siteId}`, '"1"', 'make-1', null, 'no-store']);
     expect(id).toMatch(/^whs_[a-z0-9]{26}$/);
     expect(rest).toEqual({
-      siteId, events: ['made.**'], url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
+      siteId, events: ['made.**'], filter: null, url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: expect.any(String), graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 0, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 1, createdAt: expect.any(String), updatedAt: expect.any(String), purgeAt: null,
@@ -128,6 +128,25 @@ describe('a subscription made over REST', () => {
     await root.publishOne({ type: 'own-headers.now', data: 3 }, siteId);
     const last = (await inbox.arrived('own-headers', 3))[2];
     for (const name of ['x-api-key', 'authorization']) expect(last?.headers).not.toHaveProperty(name);
+  });
+
+  it('gets of the events of its patterns those that its filter wants, and audit says why it did not get another', async () => {
+    const { id } = await created('filtered', { filter: 'data.amount > 100 && data.items.exists(item, item.sku.startsWith("x-"))' });
+    const data = { amount: 200, items: [{ sku: 'y-1' }, { sku: 'x-1' }] };
+    const small = await root.publishOne({ type: 'filtered.now', data: { ...data, amount: 100 } }, siteId);
+    const untold = await root.publishOne({ type: 'filtered.now', data: { amount: 200 } }, siteId);
+    await root.publishOne({ type: 'filtered.now', data }, siteId);
+    const [request] = await inbox.arrived('filtered', 1);
+    expect(JSON.parse(request?.body ?? '')).toMatchObject({ data });
+    const explained = async (eventId: string): Promise<Body> => must('GET', `/api/audit/explanations?eventId=${eventId}&webhookSubscriptionId=${id}`, { api: root });
+    expect(await explained(small.eventId)).toMatchObject({ code: 'filter-mismatch', sentence: expect.stringContaining('is not true of its data') });
+    expect(await explained(untold.eventId)).toMatchObject({ code: 'filter-mismatch', sentence: expect.stringContaining('cannot be told of its data (there is no field "items")') });
+
+    const refused = await ask('PATCH', `/api/webhooks/${id}`, { body: { filter: 'data.amount > 100 && total > 3' } });
+    expect([...fail(refused), refused.body['errors']]).toEqual([400, 'validation-failed', [{ path: expect.stringContaining('filter'), message: expect.stringContaining('is wrong at character 22: total is unknown') }]]);
+    expect(subscriptionOf(await must('PATCH', `/api/webhooks/${id}`, { body: { filter: null } }))).toMatchObject({ filter: null });
+    await root.publishOne({ type: 'filtered.now', data: 'anything' }, siteId);
+    await inbox.arrived('filtered', 2);
   });
 
   it('gets the events of its patterns, signed with the secret that was shown, and its health says so', async () => {

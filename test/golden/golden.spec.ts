@@ -12,6 +12,7 @@ import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { type Clock, deliveryId, isLedgerEvent, isRefusal, parseStream, placeOf, type RecordedEvent, Secret, sha256Hex, stored } from '#kernel';
 import { operationalEvents, readPublishedEvent } from '#publishing';
+import { acceptedFilter, EventData } from '#event-filter';
 import { openReadModels, type ReadModels } from '#read-models';
 import type { AnySaga, SagaOutput } from '#sagas';
 import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
@@ -21,6 +22,7 @@ import { simulatedClock } from '../support/simulated-clock.ts';
 
 /** Every history there is, as it was when it was added. */
 const histories: Readonly<Record<string, string>> = {
+  'filters.jsonl': '60be2752d75a525ad98fdbaa5105244f608bb5fa86224f7da197c6c576adead9',
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
   'headers.jsonl': '4797c304470996f38eaccb8d52feab28b06c37111c30addd66bf913244442f11',
   'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
@@ -237,6 +239,16 @@ describe('the options of subscriptions', () => {
       }
     }
     expect([...open.keys()].filter((instance) => instance.startsWith('signingsecret-')).map((stream) => placeOf(stream).id).sort()).toEqual(values.sort());
+  });
+
+  it('of filters.jsonl hold until an update no longer says them, and judge the events as they did', async () => {
+    const filters = await historyOf('filters.jsonl', 'filter');
+    expect(filters).toEqual(['data.amount >= 100 && data.currency in ["EUR", "CHF"]', 'data.amount >= 100 && data.currency in ["EUR", "CHF"]', undefined, '!has(data.test) || size(data.tags) > 1']);
+    const published = eventsOf('filters.jsonl').filter(({ metadata }) => metadata['publishedtype'] === 'order.created');
+    expect(published.map(({ data }) => acceptedFilter(String(filters[0])).judge(new EventData(data)))).toEqual([{ wants: false }, { failed: 'there is no field "amount"' }]);
+    const claims = eventsOf('filters.jsonl').find(({ type, stream }) => type === 'WebhookSubscriptionCreated' && stream !== orders);
+    const { filter } = JSON.parse(claims?.data ?? '') as { readonly filter: string };
+    expect(acceptedFilter(filter).judge(new EventData('{"items":[{"sku":"x-1","state":"void"},{"sku":"x-2","state":"open"}]}'))).toEqual({ wants: true });
   });
 
   it('of labels.jsonl hold until an update no longer says them', async () => {

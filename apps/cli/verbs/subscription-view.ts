@@ -36,11 +36,11 @@ const cameTo = ({ secret, outcome, position }: JsonRecord, look: Look): readonly
 
 /** All of a subscription; what does not apply is left out. */
 export function subscriptionFacts(subscription: JsonRecord, look: Look): readonly Fact[] {
-  const { id, siteId, events, url, description, deliveryMode, timeoutMs, retrySchedule, labels, headers, revision, createdAt, updatedAt, purgeAt } = subscription;
+  const { id, siteId, events, filter, url, description, deliveryMode, timeoutMs, retrySchedule, labels, headers, revision, createdAt, updatedAt, purgeAt } = subscription;
   return [
     ...factsOf(look, { subscription: id, site: siteId }),
     ['Status', statusOf(subscription, look)],
-    ...factsOf(look, { events }),
+    ...factsOf(look, { events, ...(typeof filter === 'string' ? { filter } : {}) }),
     ['URL', show(look, url)],
     ...factsOf(look, { description, deliveryMode, timeoutMs, ...(Array.isArray(retrySchedule) ? { retrySchedule } : {}), labels, headers }),
     ['Signed with', signedWith(subscription, look)],

@@ -1,6 +1,6 @@
 import { type Labels, maxLabels, wrongHeaders } from '#kernel';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, header, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { clearable, deliveryMode, eventPattern, filter, header, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -11,6 +11,7 @@ import { changeView, inOneLine, secretOf, subscriptionFacts, subscriptionList, s
 
 export const secretFromStdin = 'read the signing secret reference from standard input: managed, whsec_…, env:KF_WEBHOOK_SECRET_<NAME> or file:<name>';
 const events = 'which events: comma-separated without blanks; between dots a-z, 0-9, _ and -, or * for one segment, ** for any number';
+export const filterAbout = 'which of these events, by their data: an expression of CEL (https://cel.dev) such as data.amount >= 100, at most 1000 characters';
 export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
 export const retries = 'the pause before each attempt, such as 0s,5s,5m: 1 to 30 attempts, the first 0s, at most 7d between two';
 export const labelAbout = 'what your people call it by; at most 20';
@@ -53,6 +54,7 @@ const create = operatorVerb({
   flags: {
     url: required('--url <url>', targetUrl, 'where deliveries go'),
     events: required('--events <csv>', eventPattern, events),
+    filter: optional('--filter <expression>', filter, `${filterAbout}; by default all`),
     description: optional('--description <text>', text(1_000), 'what it is for: at most 1000 characters'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE (by default), ORDERED (in log order, one at a time) or BEST_EFFORT (one attempt)'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
@@ -90,6 +92,7 @@ const update = operatorVerb({
     id: subscription,
     url: optional('--url <url>', targetUrl, 'where deliveries go'),
     events: optional('--events <csv>', eventPattern, events),
+    filter: optional('--filter <expression>', clearable(filter), `${filterAbout}; an empty text: all again`),
     description: optional('--description <text>', clearable(text(1_000)), 'what it is for: at most 1000 characters; an empty text removes it'),
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, deliveryMode.expected),
     timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
@@ -103,7 +106,7 @@ const update = operatorVerb({
   ask: ({ id, paused, events: pattern, label: given, header: headers, ifRevision: atRevision, approvalId: approval, ...settings }) => {
     const status = paused === undefined ? undefined : paused ? 'PAUSED' : 'ACTIVE';
     const changes = { ...settings, events: pattern?.split(','), labels: labelsOf(given), headers: headersOf(headers), status };
-    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --description, --delivery-mode, --timeout-ms, --retry-schedule, --label, --header or --paused']);
+    if (Object.values(changes).every((change) => change === undefined)) throw new UsageError(['nothing to change: give --url, --events, --filter, --description, --delivery-mode, --timeout-ms, --retry-schedule, --label, --header or --paused']);
     return { method: 'PATCH', path: webhookPath(id), commandType: 'UpsertWebhookSubscription', resourceId: id, approvalId: approval, ifRevision: atRevision, body: { ...changes, approvalId: approval } };
   },
   view: changed,

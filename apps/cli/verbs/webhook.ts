@@ -1,13 +1,13 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, repeated, required, toggle } from '../flags.ts';
-import { deliveryMode, eventPattern, header, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, filter, header, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
 import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
-import { headerAbout, headersOf, labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
+import { filterAbout, headerAbout, headersOf, labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
 import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
@@ -27,6 +27,7 @@ const upsert = commandVerb({
   flags: {
     webhookSubscriptionId: optional('--webhook-subscription-id <id>', name, 'the subscription; generated when omitted'),
     eventPattern: required('--event-pattern <pattern>', eventPattern, 'which events: comma-separated, * is one segment, ** any number'),
+    filter: optional('--filter <expression>', filter, `${filterAbout}; all when omitted`),
     targetUrl: required('--target-url <url>', targetUrl, 'where deliveries go'),
     signingSecretRefStdin: required('--signing-secret-ref-stdin', yesOrNo, secretFromStdin),
     deliveryMode: required('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE, ORDERED or BEST_EFFORT'),

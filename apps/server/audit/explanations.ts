@@ -18,6 +18,7 @@ there, \`notes\` what changed since and what can be done about it.
 | \`delivered\`, \`pending\`, \`retry-scheduled\`, \`dead-lettered\` | there is a delivery, and so it stands |
 | \`cancelled\` | the subscription was deleted while the delivery was open |
 | \`pattern-mismatch\` | the pattern for that event did not match (or it is an operational event, which only patterns with a literal first segment reach) |
+| \`filter-mismatch\` | the filter for that event was not true of its data, or could not be told; \`sentence\` says which and why |
 | \`paused\`, \`deleted\`, \`purged\`, \`created-later\` | so stood the subscription for that event |
 | \`not-scheduled-yet\` | it matched; its delivery is about to be scheduled |
 | \`never-existed\` | there never was such an event, or such a subscription, in this site |`;

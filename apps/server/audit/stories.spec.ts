@@ -75,8 +75,9 @@ describe('a story', () => {
 
   it('of a subscription tells the options that it was given', async () => {
     const { log, clock } = await withLog();
-    await log.append(subscription, { type: 'WebhookSubscriptionUpdated', data: { ...settings, timeoutMs: 5_000, retryScheduleMs: [0, 300_000], labels: { team: 'orders', tier: '1' }, headers: { 'x-api-key': { versionId: 'v2', fingerprint: 'f' } } } });
+    await log.append(subscription, { type: 'WebhookSubscriptionUpdated', data: { ...settings, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 300_000], labels: { team: 'orders', tier: '1' }, headers: { 'x-api-key': { versionId: 'v2', fingerprint: 'f' } } } });
     const { entries } = await storiesOf(log.store, clock)('orders');
+    expect(entries[1]?.text).toContain(`"${settings.eventPattern}" where data.a > 1 to`);
     expect(entries.map(({ text }) => text.replace(/^.*\(/, '('))).toEqual(['(AT_LEAST_ONCE, ACTIVE), signed with secret version v1.', '(AT_LEAST_ONCE, 5000 ms for a request, attempts after 0s 5m, team=orders, tier=1, header x-api-key).']);
   });
 
@@ -104,7 +105,7 @@ describe('a story', () => {
   it('of an event has the delivery to everybody it could have gone to, also one that a recovery scheduled', async () => {
     const { log, clock } = await withLog();
     const event = await log.publish(site, 'e1', 'a.b');
-    const version = { site, incarnation: 'i', deliveryMode: 'AT_LEAST_ONCE', fromPosition: '1', toPosition: null } as const;
+    const version = { site, incarnation: 'i', filter: null, deliveryMode: 'AT_LEAST_ONCE', fromPosition: '1', toPosition: null } as const;
     const versions: readonly Version[] = [
       { ...version, subscriptionId: 'active', eventPattern: 'a.*', status: 'ACTIVE' },
       { ...version, subscriptionId: 'recovered', eventPattern: '**', status: 'PAUSED' },

@@ -131,6 +131,19 @@ describe('POST /api/webhooks', () => {
     expect(shell.commands).toHaveLength(0);
   });
 
+  it('takes a filter of at most 1000 characters; what it says is for the command', async () => {
+    for (const filter of ['data.amount > 100', 'x'.repeat(1_000), null]) {
+      shell.commands.length = 0;
+      expect((await ask('POST', '/api/webhooks', { body: { ...create, filter } })).status).toBe(201);
+      expect(shell.commands[0]?.payload).toMatchObject({ filter });
+    }
+    for (const filter of ['', ' ', 'x'.repeat(1_001), 5, { amount: 100 }]) {
+      const { status, body } = await ask('POST', '/api/webhooks', { body: { ...create, filter } });
+      expect([status, body['errors']]).toEqual([400, [{ path: 'filter', message: 'must be text of 1 to 1000 characters that is not blank' }]]);
+    }
+    expect(shell.commands).toHaveLength(1);
+  });
+
   it('takes labels', async () => {
     const most = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`${n}._-${'n'.repeat(55)}`, '!'.repeat(255)]));
     for (const labels of [{ team: 'orders' }, {}, null, most]) {
@@ -229,7 +242,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], filter: null, url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -286,7 +299,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, description, deliveryMode, timeoutMs, retrySchedule, labels, headers or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, filter, description, deliveryMode, timeoutMs, retrySchedule, labels, headers or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

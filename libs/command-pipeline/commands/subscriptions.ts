@@ -1,4 +1,5 @@
-import { formatRetrySchedule, isRefusal, type Json, type JsonObject, parseRetrySchedule, type Refusal, type RetrySchedule } from '#kernel';
+import { parseFilter } from '#event-filter';
+import { formatRetrySchedule, isRefusal, type Json, type JsonObject, parseRetrySchedule, refuse, type Refusal, type RetrySchedule } from '#kernel';
 import { formatSigningSecret } from '#secret-vault';
 import {
   decideSubscription,
@@ -68,9 +69,9 @@ const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', s
 
 /** The settings as an upsert says them; null: not set. */
 function settingsNow(settings: SubscriptionSettings): JsonObject {
-  const { eventPattern, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels } = settings;
+  const { eventPattern, filter, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels } = settings;
   const retrySchedule = retryScheduleMs === undefined ? null : formatRetrySchedule(retryScheduleMs).join(',');
-  return { eventPattern, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null, headers: headersNow(settings) };
+  return { eventPattern, filter: filter ?? null, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null, headers: headersNow(settings) };
 }
 
 /** An upsert that names a subscription and no secret changes what it says, and leaves everything else as it is now. */
@@ -97,8 +98,7 @@ const upsert: SubscriptionDefinition = {
   prepare: async (context, { state }) => {
     const { request, resourceId, world } = context;
     const { payload } = request;
-    const targetUrl = text(payload, 'targetUrl');
-    const refusal = await world.refuseTarget(targetUrl);
+    const refusal = refuseFilter(textOr(payload, 'filter', null)) ?? (await world.refuseTarget(text(payload, 'targetUrl')));
     if (refusal !== undefined) return refusal;
     const secret = await proposeSecret(context, text(payload, 'signingSecretRef'));
     if (isRefusal(secret)) return secret;
@@ -109,13 +109,22 @@ const upsert: SubscriptionDefinition = {
   settle: dispatcherSees,
 };
 
+function refuseFilter(filter: string | null): Refusal | undefined {
+  const read = filter === null ? undefined : parseFilter(filter);
+  if (read === undefined || !('malformed' in read)) return undefined;
+  const message = `the filter ${read.malformed}`;
+  return refuse('validation-failed', message, { errors: [{ path: 'payload.filter', message }] });
+}
+
 /** Without the options that say what holds anyway. */
 function settingsOf(payload: JsonObject): SubscriptionSettings {
   const timeoutMs = numberOr(payload, 'timeoutMs', defaultTimeoutMs);
+  const filter = textOr(payload, 'filter', null);
   const retryScheduleMs = scheduleOf(payload);
   const labels = textsOf(payload, 'labels');
   return {
     eventPattern: normalPattern(text(payload, 'eventPattern')),
+    ...(filter === null ? {} : { filter }),
     targetUrl: text(payload, 'targetUrl'),
     deliveryMode: text(payload, 'deliveryMode') as DeliveryMode,
     description: textOr(payload, 'description', null),

@@ -152,17 +152,25 @@ function isSelected({ sinceMs, untilMs, statuses, openedAfter }: DeliverySelecti
   return statuses.some((one) => one === status) || (openedAfter !== null && comparePositions(row.openedPosition, openedAfter) > 0);
 }
 
+/** A published event that was missed, and the filter that the subscription had for it; null: none. */
+export interface MissedEvent {
+  readonly stream: string;
+  readonly position: Position;
+  readonly filter: string | null;
+}
+
 /** Events published in a stretch of time while the subscription was paused, and which its pattern of then matches, in log order. */
-export function selectMissed(database: Database.Database, selection: Selection): Selected<{ readonly stream: string; readonly position: Position }> {
+export function selectMissed(database: Database.Database, selection: Selection): Selected<MissedEvent> {
   const { sinceMs, untilMs, limit, through } = selection;
   const paused = pausedVersions(database, selection);
   const matcher = compileMatcher(paused.map((version) => ({ ...version, status: 'ACTIVE' as const })));
-  const items: { stream: string; position: Position }[] = [];
+  const items: MissedEvent[] = [];
   let looked = 0;
   for (const { type, position, stream, operational, recordedAtMs } of publishedIn(database, selection, paused)) {
     looked += 1;
     const inTime = recordedAtMs >= sinceMs && recordedAtMs < untilMs;
-    if (inTime && matcher.match({ type, position, operational: operational === 1 }).length > 0) items.push({ stream, position });
+    const [version] = inTime ? matcher.match({ type, position, operational: operational === 1 }) : [];
+    if (version !== undefined) items.push({ stream, position, filter: version.filter });
     if (items.length === limit || looked === looksAt) return { items, through: position };
   }
   return { items, through };

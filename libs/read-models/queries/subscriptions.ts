@@ -25,6 +25,8 @@ export interface SubscriptionView {
   readonly id: string;
   readonly siteId: string;
   readonly events: readonly string[];
+  /** Null: all of the matching events. */
+  readonly filter: string | null;
   readonly url: string;
   readonly description: string | null;
   readonly deliveryMode: DeliveryMode;
@@ -52,14 +54,7 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
   return {
     id: of.id,
     siteId: formatSite(of.site),
-    events: state.eventPattern.split(','),
-    url: state.targetUrl,
-    description: state.description,
-    deliveryMode: state.deliveryMode,
-    timeoutMs: state.timeoutMs ?? defaultTimeoutMs,
-    retrySchedule: state.retryScheduleMs === undefined ? null : formatRetrySchedule(state.retryScheduleMs),
-    labels: state.labels ?? {},
-    headers: namesAlone(state),
+    ...settingsView(state),
     status: state.status,
     pausedReason: state.status === 'PAUSED' ? state.pausedReason : null,
     secret: { kind: state.secret.kind, versionId: state.secret.versionId, graceUntil: grace !== null && of.nowMs < grace.graceUntilMs ? formatInstant(grace.graceUntilMs) : null },
@@ -70,6 +65,18 @@ export function subscriptionView(of: { site: Site; id: string; revision: number;
     purgeAt: state.status === 'DELETED' ? formatInstant(state.purgeAtMs) : null,
   };
 }
+
+const settingsView = (settings: SubscriptionSettings) => ({
+  events: settings.eventPattern.split(','),
+  filter: settings.filter ?? null,
+  url: settings.targetUrl,
+  description: settings.description,
+  deliveryMode: settings.deliveryMode,
+  timeoutMs: settings.timeoutMs ?? defaultTimeoutMs,
+  retrySchedule: settings.retryScheduleMs === undefined ? null : formatRetrySchedule(settings.retryScheduleMs),
+  labels: settings.labels ?? {},
+  headers: namesAlone(settings),
+});
 
 const namesAlone = ({ headers = {} }: SubscriptionSettings): Readonly<Record<string, string>> => Object.fromEntries(Object.keys(headers).map((name) => [name, hiddenValue]));
 
