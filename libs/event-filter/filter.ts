@@ -21,7 +21,7 @@ const language = new Environment({ homogeneousAggregateLiterals: false, limits: 
  * is wrong and at which character, counted from 1. At most `maxFilterLength` characters.
  *
  * The library reads and checks the expression. It is evaluated here, because no library of the language can be told how much
- * it may do, and this one keeps something for every shape of data it has ever compared (docs/decisions/0021).
+ * it may do, and this one keeps something for every shape of data it has ever compared (docs/decisions/0022).
  */
 export function parseFilter(text: string): EventFilter | { readonly malformed: string } {
   if (text.length > maxFilterLength) return { malformed: `is longer than ${maxFilterLength} characters` };
