@@ -14,6 +14,13 @@ jest.setTimeout(30_000);
 const timeoutMs = 1_000;
 const lookMs = 100;
 
+// What the client and the server are known for, and where its test is (each was seen to fail without its protection):
+// appends without an answer, or with a deadline by the client's clock, and all that fail with one of them: "an append without an answer";
+// one client per process, gossip, errors beside every call, a connection that dispose() leaves: "one connection", connection.spec.ts;
+// answers in place of conflicts, credentials and options that are dropped, times in seconds, passwords: connection.spec.ts, tls.spec.ts;
+// errors of many shapes: failure.spec.ts; subscriptions that break, fall silent or are left: "following", feed.spec.ts;
+// checkpoints ahead of the reader: catch-up.spec.ts and "from far behind"; inclusive and exclusive positions, 64 bits, size,
+// tombstones and expected revisions: contract.spec.ts; what a failover loses: lost-history.spec.ts, trail.spec.ts.
 describe('event store on EventStoreDB', () => {
   let server: Awaited<ReturnType<typeof startEventStoreDb>>;
   let store: EventStore;

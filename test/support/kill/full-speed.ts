@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Random, randomOf } from '../../simulation/random.ts';
 import { eventually } from '../e2e/eventually.ts';
 import type { Home } from '../e2e/home.ts';
@@ -15,6 +16,8 @@ const mostOwed = 1_000;
 /** A life goes on until the receiver has got so many requests in it, and up to as many more. */
 const leastOfLife = 100;
 const moreOfLife = 300;
+/** What a life takes on a machine that has much else to do, and more. */
+const standstillMs = 60_000;
 /** Longer than anything that is still under way. */
 const quietMs = 15_000;
 
@@ -122,7 +125,11 @@ export class FullSpeed {
   async #killAtFullSpeed(server: ServerProcess, receiver: ReceiverProcess): Promise<ServerProcess> {
     const enough = leastOfLife + this.#random.below(moreOfLife);
     const moment = this.#random.pick<News>(['acknowledged', 'received']);
-    while (this.#receivedInLife < enough || this.#client.underWay === 0 || this.#owed <= 0 || this.#latest !== moment) await this.#news.promise;
+    const standstill = new AbortController();
+    const isStill = delay(standstillMs, undefined, { signal: standstill.signal }).then(() => Promise.reject(new Error(`after ${this.#lives.length} kills ${this.#receivedInLife} of ${enough} requests came in ${standstillMs} ms, and ${this.#owed} are owed`)));
+    while (this.#receivedInLife < enough || this.#client.underWay === 0 || this.#owed <= 0 || this.#latest !== moment) await Promise.race([this.#news.promise, isStill]);
+    isStill.catch(() => undefined);
+    standstill.abort();
     return await this.#killAndRestart(server, receiver);
   }
 
