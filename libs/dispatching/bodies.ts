@@ -1,6 +1,6 @@
 import { wireBody } from '#deliveries';
 import type { EventStore } from '#event-store';
-import type { RecordedEvent } from '#kernel';
+import { Recent, type RecordedEvent } from '#kernel';
 import { readPublishedEvent } from '#publishing';
 
 /** A published event that is not there, or is not what was written. */
@@ -25,36 +25,26 @@ interface Cached {
 /** What an entry costs beside its text. */
 const overheadBytes = 1_024;
 
-/**
- * The bodies used last, by the event's stream, within a budget of bytes; what is not there is read from the log. Two
- * generations of half the budget each: what is used moves to the young one, and when that is full the old one is dropped
- * whole (a Map that is emptied entry by entry from its start gets slow).
- */
+/** The bodies used last, by the event's stream, within a budget of bytes; what is not there is read from the log. */
 export class Bodies {
   readonly #store: Pick<EventStore, 'readStream'>;
-  readonly #generationBytes: number;
-  #young = new Map<string, Cached>();
-  #old = new Map<string, Cached>();
-  #youngBytes = 0;
+  readonly #known: Recent<Cached>;
   readonly #loading = new Map<string, Promise<EventBody>>();
 
   constructor(store: Pick<EventStore, 'readStream'>, maxBytes: number) {
     this.#store = store;
-    this.#generationBytes = maxBytes / 2;
+    // Room for the event's text and for the body made of it.
+    this.#known = new Recent(maxBytes, ({ event }) => 2 * event.data.length + overheadBytes);
   }
 
   /** A published event that was just seen: probably needed soon. */
   remember(event: RecordedEvent): void {
-    if (!this.#young.has(event.stream)) this.#put(event.stream, { event, made: undefined });
+    if (!this.#known.has(event.stream)) this.#known.set(event.stream, { event, made: undefined });
   }
 
   get(stream: string): EventBody | undefined {
-    const young = this.#young.get(stream);
-    const cached = young ?? this.#old.get(stream);
-    if (cached === undefined) return undefined;
-    cached.made ??= make(cached.event);
-    if (young === undefined) this.#put(stream, cached);
-    return cached.made;
+    const cached = this.#known.get(stream);
+    return cached === undefined ? undefined : (cached.made ??= make(cached.event));
   }
 
   /** Reads the event; everybody who waits for the same one shares the read. Rejects with `EventUnreadable` or the store's errors. */
@@ -70,20 +60,8 @@ export class Bodies {
     const [event] = await this.#store.readStream(stream, 0, 1);
     if (event === undefined) throw new EventUnreadable(`${stream} has no event`);
     const made = make(event);
-    this.#put(stream, { event, made });
+    this.#known.set(stream, { event, made });
     return made;
-  }
-
-  #put(stream: string, cached: Cached): void {
-    // Room for the event's text and for the body made of it.
-    const bytes = 2 * cached.event.data.length + overheadBytes;
-    if (this.#youngBytes + bytes > this.#generationBytes) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#youngBytes = 0;
-    }
-    this.#young.set(stream, cached);
-    this.#youngBytes += bytes;
   }
 }
 

@@ -1,8 +1,8 @@
-import type { RecordedEvent } from '#kernel';
+import { Recent, type RecordedEvent } from '#kernel';
 
-/** How many streams are remembered, and how many characters of data stand with all of them, at most. */
-const mostStreams = 20_000;
-const mostChars = 4 * 1024 * 1024;
+/** How much is remembered: characters of data, and for every stream so many more. */
+const mostChars = 8 * 1024 * 1024;
+const charsPerStream = 200;
 
 interface End {
   /** Of the last event; -1: there is no stream. */
@@ -14,15 +14,14 @@ interface End {
 /**
  * Where streams end, and what was appended to each last: who reads on behind what it has read before need not ask the engine.
  * Good only where nobody else writes to the log, and when it is told of appends, reads and removals as they are answered, in
- * the order of the log. Streams that nobody reads to their end are not remembered, and of the others the last ones.
+ * the order of the log. Streams that nobody reads to their end are not remembered, and of the others those used last.
  */
 export class KnownEnds {
-  readonly #ends = new Map<string, End>();
-  readonly #capacity: number;
-  #chars = 0;
+  readonly #ends: Recent<End>;
 
-  constructor(capacity: number = mostStreams) {
-    this.#capacity = capacity;
+  /** `chars`: how much is remembered at most; 0: nothing. */
+  constructor(chars: number = mostChars) {
+    this.#ends = new Recent(chars, weightOf);
   }
 
   /** The stream's events from a revision on, at most `limit`; undefined where they are not all here. */
@@ -30,42 +29,22 @@ export class KnownEnds {
     const end = this.#ends.get(stream);
     if (end === undefined) return undefined;
     const first = end.revision + 1 - end.last.length;
-    if (from < first) return undefined;
-    return end.last.slice(from - first, from - first + limit);
+    return from < first ? undefined : end.last.slice(from - first, from - first + limit);
   }
 
   /** Somebody has read the stream to its end, the event of this revision. */
   reached(stream: string, revision: number): void {
-    if (this.#ends.get(stream)?.revision !== revision) this.#put(stream, { revision, last: [] });
+    if (this.#ends.get(stream)?.revision !== revision) this.#ends.set(stream, { revision, last: [] });
   }
 
   appended(stream: string, events: readonly RecordedEvent[]): void {
     const last = events.at(-1);
-    if (last !== undefined && this.#ends.has(stream)) this.#put(stream, { revision: last.revision, last: events });
+    if (last !== undefined && this.#ends.has(stream)) this.#ends.set(stream, { revision: last.revision, last: events });
   }
 
   forget(stream: string): void {
-    this.#chars -= charsOf(this.#ends.get(stream));
     this.#ends.delete(stream);
-  }
-
-  #put(stream: string, end: End): void {
-    this.forget(stream);
-    this.#ends.set(stream, end);
-    this.#chars += charsOf(end);
-    if (this.#isFull()) this.#forgetOldest();
-  }
-
-  #isFull(): boolean {
-    return this.#ends.size > this.#capacity || this.#chars > mostChars;
-  }
-
-  #forgetOldest(): void {
-    for (const oldest of this.#ends.keys()) {
-      this.forget(oldest);
-      if (!this.#isFull()) return;
-    }
   }
 }
 
-const charsOf = (end: End | undefined): number => end?.last.reduce((chars, { data }) => chars + data.length, 0) ?? 0;
+const weightOf = ({ last }: End): number => last.reduce((chars, { data }) => chars + data.length, charsPerStream);

@@ -14,7 +14,7 @@ import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
 const appendsInFlight = 512;
 /** What filters leave is sent when it comes to so many deliveries. */
 const filteredAtOnce = 10_000;
-const sitesKept = 5_000;
+const sitesKept = 10_000;
 
 /** A range of the log: after the one, up to and including the other. */
 interface Range {

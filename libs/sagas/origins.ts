@@ -3,7 +3,7 @@ import { type RecordedEvent, Recent } from '#kernel';
 import { inFlight } from './in-flight.ts';
 
 const readsInFlight = 64;
-const kept = 10_000;
+const kept = 20_000;
 
 /** The first events of streams, those asked for last in memory. */
 export class Origins {
