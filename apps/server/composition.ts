@@ -118,8 +118,8 @@ async function closeAll(opened: readonly Closing[]): Promise<void> {
 async function composeOn(outside: Outside, opened: Closing[]): Promise<Installation> {
   const { config, clock, ids, log, version } = outside;
   const policy = createTargetPolicy(config);
-  // The log is opened first, and what counts its commits needs the read models, which need the log.
-  const counting: { metrics?: Metrics } = {};
+  // The log is opened first, and what counts its commits needs the read models, which need the log; the dispatcher needs what counts.
+  const counting: { metrics?: Metrics; dispatcher?: Dispatcher } = {};
   const { store, backups } = await openLog(outside, (events) => counting.metrics?.commit(events));
   opened.push(() => store.close());
   const { dataDir, secretsDir, historyDays } = config;
@@ -139,7 +139,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   opened.push(() => readModels.close());
   const coordination = config.redis === null ? null : openRedis(config.redis, clock, await logIdOf(store));
   opened.push(() => Promise.resolve(coordination?.close()));
-  const metrics = metricsOf(readModels, clock, outside.processMetrics);
+  const metrics = metricsOf(readModels, clock, outside.processMetrics, () => counting.dispatcher?.stats().failing ?? 0);
   counting.metrics = metrics;
   const resolve = createResolver({ clock });
   const sender = createSender({ policy, clock, resolve, userAgent: `Countersign/${version}`, onFailure: ({ cause, ...failure }) => log.warn({ ...failure, err: cause }, 'delivery request failed') });
@@ -147,6 +147,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const aggregates = createAggregates(store);
   const parts: Parts = { outside, store, vault, readModels, aggregates, metrics, sender, coordination };
   const { dispatcher, dispatching } = dispatchingOf(parts);
+  counting.dispatcher = dispatcher;
   const world = worldOf(parts, dispatcher, (url) => resolveAndCheckTarget(url, policy, resolve));
   const { wrapPipeline = (own: CommandPipeline) => own } = outside.seams ?? {};
   const pipeline = wrapPipeline(createCommandPipeline(world, commandDefinitions, aggregates));
@@ -221,11 +222,12 @@ interface Parts {
   readonly coordination: RedisCoordination | null;
 }
 
-const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean): Metrics =>
+const metricsOf = (readModels: ReadModels, clock: Clock, process: boolean, endpointsFailing: () => number): Metrics =>
   createMetrics(
     {
       now: () => clock.now(),
       projections: () => readModels.status(),
+      endpointsFailing,
       openDeliveries: async () => {
         const [{ pending, scheduled }, oldestAtMs] = await Promise.all([readModels.queueDepth(), readModels.oldestUndeliveredAt()]);
         return { count: pending + scheduled, oldestAtMs };

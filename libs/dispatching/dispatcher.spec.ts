@@ -51,7 +51,7 @@ describe('an attempt', () => {
     expect(world.delivery(id)).toMatchObject({ status: 'DELIVERED', attempts: 1 });
     expect(world.dispatcher?.isInFlight(id)).toBe(false);
     expect(world.readModel.queries).toEqual([]);
-    expect(world.dispatcher?.stats()).toEqual({ lanes: 1, waiting: 0, sending: 0, unrecorded: 0 });
+    expect(world.dispatcher?.stats()).toEqual({ lanes: 1, waiting: 0, sending: 0, unrecorded: 0, failing: 0 });
   });
 
   it('carries the data of the publisher byte for byte, the same on every attempt', async () => {
@@ -340,7 +340,7 @@ describe('first attempts', () => {
     world.limits = { perSubscription: 1 };
     world.schedule = [0, secondMs, secondMs, secondMs, secondMs];
     await world.subscribe('alpha');
-    world.reply = ({ eventId }) => ({ status: eventId.startsWith('old') ? 500 : 200, afterMs: 100 });
+    world.reply = ({ eventId }) => ({ status: eventId.startsWith('old') ? 422 : 200, afterMs: 100 });
     await world.start();
     await publishMany(world, 30, 'alpha', 'old');
     await world.clock.advance(7 * secondMs);

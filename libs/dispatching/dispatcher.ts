@@ -7,6 +7,7 @@ import { SigningSecretUnavailable } from '#secret-vault';
 import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
 import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
+import { isWellAnswered } from './breaker.ts';
 import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
 import { Dice } from './dice.ts';
 import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
@@ -182,7 +183,13 @@ class LaneDispatcher implements Dispatcher {
   }
 
   stats(): DispatcherStats {
-    return { lanes: this.#lanes.size, waiting: this.#tenants.waiting.count, sending: this.#slots.taken, unrecorded: this.#recorder.unrecorded };
+    return { lanes: this.#lanes.size, waiting: this.#tenants.waiting.count, sending: this.#slots.taken, unrecorded: this.#recorder.unrecorded, failing: this.#failing() };
+  }
+
+  #failing(): number {
+    let failing = 0;
+    for (const { breaker } of this.#lanes.values()) if (breaker.isOpen) failing += 1;
+    return failing;
   }
 
   // What the read model has committed
@@ -429,6 +436,7 @@ class LaneDispatcher implements Dispatcher {
     lane.changes += 1;
     lane.view = undefined;
     lane.secrets.forget();
+    lane.breaker.reset();
     lane.blockedUntilMs = 0;
     if (!lane.asleep) return;
     lane.asleep = false;
@@ -601,7 +609,7 @@ class LaneDispatcher implements Dispatcher {
     // Its next request to end brings it back, and for what else is due it stands in the other queue.
     if (entry === undefined) return;
     lane.retryIsNext = window === lane.fresh;
-    const attempt: Attempt = { lane, entry, deletions: lane.deletions, ordered: lane.ordered, shownRevision: -1 };
+    const attempt: Attempt = { lane, entry, deletions: lane.deletions, ordered: lane.ordered, breakerTurn: lane.breaker.turn, shownRevision: -1 };
     this.#attempts.set(entry.deliveryId, attempt);
     lane.partition.busy += 1;
     lane.sending += 1;
@@ -673,9 +681,8 @@ class LaneDispatcher implements Dispatcher {
     const ended: Ended = { entry, event, sent, decision: this.#decide(entry, ready, sent, nowMs), subscriptionRevision, secretVersionIds, nowMs };
     lane.sending -= 1;
     this.#slots.give(lane, entry.status);
-    this.#slots.trust(lane, isWellAnswered(sent));
     lane.recording += 1;
-    lane.blockedUntilMs = Math.max(lane.blockedUntilMs, nowMs + restAfterMs(sent));
+    this.#judge(attempt, sent, nowMs);
     this.#parts.onAttempt?.(lineOf(ended));
     void this.#recorder.record(finishedOf(ended)).then(
       (recorded) => this.#recorded(attempt, ended.decision, recorded),
@@ -683,6 +690,14 @@ class LaneDispatcher implements Dispatcher {
     );
     this.#attend(lane);
     this.#pump();
+  }
+
+  #judge({ lane, breakerTurn }: Attempt, sent: SentRequest, nowMs: number): void {
+    const { restMs, isNews } = lane.breaker.ended(sent, breakerTurn, this.#limits.perSubscription);
+    this.#slots.trust(lane, isWellAnswered(sent));
+    lane.blockedUntilMs = Math.max(lane.blockedUntilMs, nowMs + restMs);
+    const { site, subscriptionId } = lane;
+    if (isNews) this.#alarm({ alarm: 'endpoint-failing', detail: 'requests fail one after the other: one at a time is sent, ever more rarely, until one is answered', site, subscriptionId });
   }
 
   #decide({ attemptsCounted, lastChance }: OpenDelivery, { state }: Ready, { response, error, retryAfterMs }: SentRequest, nowMs: number): AttemptDecision {
@@ -801,17 +816,3 @@ function isWanted(state: SubscriptionView['state'], { incarnation, openedPositio
 
 /** The message may describe what we stand in: the name is enough for an alarm. */
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');
-
-/** Answers by which an endpoint says that it has too much to do. Standard Webhooks 1.0, "Operational considerations". */
-const overloaded: ReadonlySet<number> = new Set([429, 502, 503, 504]);
-const restMs = 1_000;
-const longestRestMs = 60_000;
-
-/** How long an overloaded endpoint gets nothing at all: as long as it asks for, within a minute; at least a second. */
-const restAfterMs = ({ response, retryAfterMs }: SentRequest): number =>
-  response !== null && overloaded.has(response.status) ? Math.min(Math.max(retryAfterMs ?? 0, restMs), longestRestMs) : 0;
-
-/** An endpoint that answers later than this is no quick one, whatever it answers. */
-const soonMs = 1_000;
-
-const isWellAnswered = ({ response, error, durationMs }: SentRequest): boolean => error === null && response !== null && response.status < 500 && !overloaded.has(response.status) && durationMs <= soonMs;

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { comparePositions, type Site, siteKey } from '#kernel';
+import { Breaker } from './breaker.ts';
 import type { OpenedSecrets } from './opened-secrets.ts';
 import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
 import type { SlotHolder } from './slots.ts';
@@ -59,7 +60,8 @@ export interface Lane extends SlotHolder {
   asleep: boolean;
   /** Counts deletions: what was taken from the window before one is not sent. */
   deletions: number;
-  /** Nothing starts before: something that every attempt needs could not be had. */
+  readonly breaker: Breaker;
+  /** Nothing starts before: the endpoint needs a rest, or something that every attempt needs could not be had. */
   blockedUntilMs: number;
   /** Slots it has taken; what was set aside has none. */
   held: number;
@@ -95,6 +97,7 @@ export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscr
   loading: undefined,
   asleep: false,
   deletions: 0,
+  breaker: new Breaker(),
   blockedUntilMs: 0,
   held: 0,
   isTrusted: true,
@@ -141,7 +144,7 @@ export function setOrdered(lane: Lane, ordered: boolean): void {
 
 /** Whether the lane may send now, its first delivery aside. ORDERED waits until the one before is durably recorded, and it is known what became of it. */
 export function hasRoom(lane: Lane, nowMs: number, perSubscription: number): boolean {
-  if (lane.asleep || lane.view === undefined || lane.blockedUntilMs > nowMs) return false;
+  if (lane.asleep || lane.view === undefined || lane.blockedUntilMs > nowMs || lane.held >= lane.breaker.places) return false;
   return lane.ordered ? lane.sending + lane.recording + lane.refreshing === 0 : lane.sending < perSubscription;
 }
 
@@ -182,6 +185,8 @@ export interface Attempt {
   readonly deletions: number;
   /** The lane's `ordered` when it was taken. */
   readonly ordered: boolean;
+  /** The breaker's `turn` when it was taken. */
+  readonly breakerTurn: number;
   /** The read model has shown an event of its stream up to this revision meanwhile. */
   shownRevision: number;
 }

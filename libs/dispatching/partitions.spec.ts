@@ -121,7 +121,7 @@ describe('take', () => {
     await one.clock.advance(minuteMs);
     expect(one.sent).toHaveLength(40);
     expect(reads).toEqual([]);
-    expect(other.dispatcher?.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0 });
+    expect(other.dispatcher?.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0, failing: 0 });
   });
 
   it('loses nothing that is committed while it asks who is due', async () => {
@@ -232,7 +232,7 @@ describe('release', () => {
     await publishMany(one, 3, 'alpha', 'later');
     await one.clock.advance(hourMs);
     expect(one.sent).toHaveLength(10);
-    expect(one.dispatcher?.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0 });
+    expect(one.dispatcher?.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0, failing: 0 });
     await other.dispatcher?.take(partitions);
     await one.clock.advance(secondMs);
     expect(one.sent).toHaveLength(18);
@@ -759,7 +759,7 @@ describe('memory', () => {
     await world.clock.advance(secondMs);
     for (let round = 0; round < 5; round += 1) {
       await dispatcher.lose(partitions);
-      expect(dispatcher.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0 });
+      expect(dispatcher.stats()).toEqual({ lanes: 0, waiting: 0, sending: 0, unrecorded: 0, failing: 0 });
       await dispatcher.take(partitions);
       await world.clock.advance(100);
       expect(dispatcher.stats().lanes).toBe(30);

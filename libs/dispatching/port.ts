@@ -104,6 +104,8 @@ export type AlarmName =
   | 'signing-secret-unavailable'
   /** Outcomes can't be recorded; nothing is sent until they are. */
   | 'outcomes-unrecorded'
+  /** An endpoint has failed several times in a row; little is sent to it until it answers. */
+  | 'endpoint-failing'
   /** The store or the read model did not answer; what needed it is tried again. */
   | 'store-unavailable'
   /** A published event can't be read; its deliveries wait. */
@@ -172,6 +174,8 @@ export interface DispatcherStats {
   readonly sending: number;
   /** Outcomes not yet durable. */
   readonly unrecorded: number;
+  /** Subscriptions whose endpoints get little because they fail, as far as this process knows. */
+  readonly failing: number;
 }
 
 export interface Dispatcher {

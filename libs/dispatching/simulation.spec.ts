@@ -176,7 +176,7 @@ class Run {
       if (!ended.includes(status)) this.violations.push(`${id} to ${to} is ${status}`);
       if (!this.#switches.crashes) this.#judgeRequests(id);
     }
-    const { lanes: _, ...stats } = this.world.dispatcher?.stats() ?? { lanes: 0 };
+    const { lanes: _, failing: __, ...stats } = this.world.dispatcher?.stats() ?? { lanes: 0, failing: 0 };
     if (JSON.stringify(stats) !== '{"waiting":0,"sending":0,"unrecorded":0}') this.violations.push(`not idle: ${JSON.stringify(stats)}`);
   }
 

@@ -5,6 +5,8 @@ export interface Gauges {
   /** Deliveries that are neither delivered nor dead-lettered, and when the oldest of them was scheduled (null: none is open). */
   openDeliveries(): Promise<{ readonly count: number; readonly oldestAtMs: number | null }>;
   projections(): readonly { readonly name: string; readonly behindMs: number; readonly state: string }[];
+  /** Subscriptions to whose endpoints this process sends little because they fail. */
+  endpointsFailing(): number;
   now(): number;
 }
 
@@ -65,6 +67,14 @@ function watch(registers: Registry[], gauges: Gauges): void {
     async collect() {
       const { oldestAtMs } = await gauges.openDeliveries();
       this.set(oldestAtMs === null ? 0 : Math.max(0, gauges.now() - oldestAtMs) / 1_000);
+    },
+  });
+  new Gauge({
+    name: 'countersign_endpoints_failing',
+    help: 'Subscriptions whose endpoint fails: this process tries one request at a time until one is answered.',
+    registers,
+    collect() {
+      this.set(gauges.endpointsFailing());
     },
   });
   new Gauge({

@@ -59,6 +59,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       now: () => 10_000,
       openDeliveries: () => Promise.resolve({ count: 3, oldestAtMs: 4_000 }),
+      endpointsFailing: () => 2,
       projections: () => [{ name: 'keys', behindMs: 1_500, state: 'STOPPED' }],
     });
     metrics.command('PublishEvent', 'applied');
@@ -77,6 +78,7 @@ describe('the metrics', () => {
       'countersign_http_request_seconds_count{method="GET",route="/api/keys",status="200"} 1',
       'countersign_deliveries_open 3',
       'countersign_oldest_undelivered_seconds 6',
+      'countersign_endpoints_failing 2',
       'countersign_projection_lag_seconds{projection="keys"} 1.5',
       'countersign_projection_stopped{projection="keys"} 1',
     ]) expect(text).toContain(line);

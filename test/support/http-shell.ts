@@ -90,7 +90,7 @@ export async function startShell({ version = '0.0.0-test', ...overrides }: Parti
     clock,
     ids,
     log: createLog('info', { write: (line) => void logLines.push(line) }),
-    metrics: createMetrics({ now: () => clock.now(), openDeliveries: () => Promise.resolve({ count: 0, oldestAtMs: null }), projections: () => shell.projections }),
+    metrics: createMetrics({ now: () => clock.now(), openDeliveries: () => Promise.resolve({ count: 0, oldestAtMs: null }), projections: () => shell.projections, endpointsFailing: () => 0 }),
     rootKey: openRootKey('/nowhere', new Secret(rootKeyText), ids),
     commands: {
       execute: async (request) => {
