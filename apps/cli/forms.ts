@@ -116,6 +116,8 @@ export const signingSecret: Form<string> = {
 export const filter = text(maxFilterLength);
 /** How long one request to a receiver may take, in milliseconds. */
 export const timeoutMs = wholeNumber(1_000, 30_000);
+/** Requests to a receiver in a second. */
+export const rateLimit = wholeNumber(1, 1_000);
 /** The pauses before the attempts at a delivery. */
 export const retrySchedule = matching('pauses before the attempts such as 0s,5s,5m: 1 to 30, the first 0s, at most 7d between two; units ms, s, m, h and d', (given) => !('malformed' in parseRetrySchedule(given)));
 export const label: Form<readonly [name: string, value: string]> = {

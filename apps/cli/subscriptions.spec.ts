@@ -41,9 +41,9 @@ describe('kf webhook create', () => {
     expect(only().body).toEqual({ url: 'https://example.com/hook', events: ['version.*', 'claim.**'] });
   });
 
-  it('sends a filter, a description, a delivery mode, a timeout, a retry schedule and labels', async () => {
-    await kf([...words(line), '--filter', 'data.amount > 100', '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--retry-schedule', '0s,5s', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
-    expect(only().body).toMatchObject({ filter: 'data.amount > 100', description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, retrySchedule: '0s,5s', labels: { team: 'orders', tier: 'a=b' } });
+  it('sends a filter, a description, a delivery mode, a timeout, a retry schedule, a rate limit and labels', async () => {
+    await kf([...words(line), '--filter', 'data.amount > 100', '--description', 'orders & claims', '--delivery-mode', 'ORDERED', '--timeout-ms', '5000', '--retry-schedule', '0s,5s', '--rate-limit', '10', '--label', 'team=orders', '--label', 'tier=a=b'], { server: api.url });
+    expect(only().body).toMatchObject({ filter: 'data.amount > 100', description: 'orders & claims', deliveryMode: 'ORDERED', timeoutMs: 5_000, retrySchedule: '0s,5s', rateLimit: 10, labels: { team: 'orders', tier: 'a=b' } });
   });
 
   it('shows the secret this once, and says so on stderr', async () => {
@@ -78,6 +78,8 @@ describe('kf webhook create', () => {
     ['too long a filter', ['--filter', 'x'.repeat(1_001)]],
     ['too short a timeout', ['--timeout-ms', '999']],
     ['too long a timeout', ['--timeout-ms', '30001']],
+    ['no rate', ['--rate-limit', '0']],
+    ['too high a rate', ['--rate-limit', '1001']],
     ['a retry schedule that starts late', ['--retry-schedule', '5s,5m']],
     ['a retry schedule with a pause too long', ['--retry-schedule', '0s,8d']],
     ['a label without a value', ['--label', 'team']],
@@ -192,6 +194,8 @@ describe('kf webhook update', () => {
     ['no filter any more', ['--filter', ''], { filter: null }],
     ['a timeout', ['--timeout-ms', '5000'], { timeoutMs: 5_000 }],
     ['the usual timeout again', ['--timeout-ms', ''], { timeoutMs: null }],
+    ['a rate limit', ['--rate-limit', '1000'], { rateLimit: 1_000 }],
+    ['no rate limit again', ['--rate-limit', ''], { rateLimit: null }],
     ['a retry schedule', ['--retry-schedule', '0s,1h'], { retrySchedule: '0s,1h' }],
     ["the server's retry schedule again", ['--retry-schedule', ''], { retrySchedule: null }],
     ['all labels', ['--label', 'team=orders', '--label', 'tier=1'], { labels: { team: 'orders', tier: '1' } }],

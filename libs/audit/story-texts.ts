@@ -25,10 +25,11 @@ const ofSubscriptions: Texts<SubscriptionEvent> = {
 
 const wanted = ({ eventPattern, filter }: SubscriptionSettings): string => `"${eventPattern}"${filter === undefined ? '' : ` where ${filter}`}`;
 
-const options = ({ timeoutMs, retryScheduleMs, labels = {}, headers = {} }: SubscriptionSettings): string =>
+const options = ({ timeoutMs, retryScheduleMs, rateLimitPerSecond, labels = {}, headers = {} }: SubscriptionSettings): string =>
   [
     ...(timeoutMs === undefined ? [] : [`${timeoutMs} ms for a request`]),
     ...(retryScheduleMs === undefined ? [] : [`attempts after ${formatRetrySchedule(retryScheduleMs).join(' ')}`]),
+    ...(rateLimitPerSecond === undefined ? [] : [`at most ${rateLimitPerSecond} requests a second`]),
     ...Object.entries(labels).map(([name, value]) => `${name}=${value}`),
     ...Object.keys(headers).map((name) => `header ${name}`),
   ]

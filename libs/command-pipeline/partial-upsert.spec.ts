@@ -80,6 +80,15 @@ describe('an upsert that says only what changes', () => {
     expect(await stateNow()).not.toHaveProperty('filter');
   });
 
+  it('keeps a rate limit that it does not name, and takes it back with null', async () => {
+    await at.must(upsert, upsertOf('whs_1', { rateLimit: 10 }));
+    await at.must(upsert, change({ description: 'orders' }));
+    expect(await stateNow()).toMatchObject({ description: 'orders', rateLimitPerSecond: 10 });
+    expect(await at.must(upsert, change({ rateLimit: 10 }))).toMatchObject({ outcome: 'NO_CHANGE' });
+    await at.must(upsert, change({ rateLimit: null }));
+    expect(await stateNow()).not.toHaveProperty('rateLimitPerSecond');
+  });
+
   it('keeps labels that it does not name, replaces all of those that it does, and takes them away with null or none', async () => {
     await at.must(upsert, upsertOf('whs_1', { labels: { team: 'orders', tier: '1' } }));
     await at.must(upsert, change({ description: 'orders' }));
@@ -207,11 +216,11 @@ describe('an approval of an upsert that is bound to its payload', () => {
 });
 
 describe('an upsert that says all settings', () => {
-  it('takes back what it leaves out: description, filter, timeout, retry schedule and labels', async () => {
-    await at.must(upsert, upsertOf('whs_1', { description: 'orders', filter: 'data.amount > 100', timeoutMs: 5_000, retrySchedule: '0s', labels: { team: 'orders' } }));
+  it('takes back what it leaves out: description, filter, timeout, retry schedule, rate limit and labels', async () => {
+    await at.must(upsert, upsertOf('whs_1', { description: 'orders', filter: 'data.amount > 100', timeoutMs: 5_000, retrySchedule: '0s', rateLimit: 10, labels: { team: 'orders' } }));
     await at.must(upsert, upsertOf('whs_1'));
     expect(await stateNow()).toMatchObject({ description: null });
-    for (const option of ['filter', 'timeoutMs', 'retryScheduleMs', 'labels']) expect(await stateNow()).not.toHaveProperty(option);
+    for (const option of ['filter', 'timeoutMs', 'retryScheduleMs', 'rateLimitPerSecond', 'labels']) expect(await stateNow()).not.toHaveProperty(option);
   });
 });
 

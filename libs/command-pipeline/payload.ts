@@ -16,7 +16,7 @@ export const textOr = <Default>(payload: JsonObject, member: string, other: Defa
 
 export const flag = (payload: JsonObject, member: string): boolean => payload[member] === true;
 
-export function numberOr(payload: JsonObject, member: string, other: number): number {
+export function numberOr<Default>(payload: JsonObject, member: string, other: Default): number | Default {
   const value = payload[member];
   return typeof value === 'number' ? value : other;
 }

@@ -26,6 +26,8 @@ export const timeout = { example: 5_000, description: 'How long one request may 
 export const filtered = { example: 'data.amount >= 100 && data.currency in ["EUR", "CHF"]', description: 'Which of the matching events the receiver wants: an expression of the Common Expression Language (https://cel.dev) about `data`, the data of the event. An event for which it is not true, or cannot be told, is not sent. At most 1000 characters and, for one event, 100000 steps. It can do: fields and indexes, `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `has()`, `size()`, `startsWith()`, `endsWith()`, `contains()`, `exists()` and `all()`.' };
 /** What is said of `retrySchedule` wherever it stands. */
 export const retries = 'The pause before each attempt, the first at once (`0s`): 1 to 30 attempts, at most 7 days (`7d`) between two; units `ms`, `s`, `m`, `h`, `d`. Each is spread by up to 20 % to both sides; `BEST_EFFORT` does not use it.';
+/** What is said of `rateLimit` wherever it stands. */
+export const rate = { example: 10, description: 'Requests to the receiver in a second, retries among them: evenly spaced, in any 10 seconds no more than 5 % above it. 1 to 1000.' };
 /** What is said of `labels` wherever they stand. */
 export const labelled = { example: { team: 'orders' }, description: 'What your people call it by; Countersign makes nothing of it. At most 20: names of 1 to 63 characters of a-z, 0-9, `_`, `.` and `-`, values of 1 to 255 visible ASCII characters.' };
 /** What is said of `headers` wherever a request has them. */
@@ -66,6 +68,9 @@ export class UpsertWebhookSubscriptionPayload {
 
   @Field(retrySchedule, { optional: true, nullable: true, example: '0s,5s,5m', description: `${retries} The server’s (\`KF_RETRY_SCHEDULE\`) when left out or null.` })
   readonly retrySchedule?: string | null;
+
+  @Field(whole(1, limits.rateLimit), { ...rate, optional: true, nullable: true, description: `${rate.description} As many as can be when left out or null.` })
+  readonly rateLimit?: number | null;
 
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;

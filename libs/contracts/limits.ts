@@ -12,6 +12,8 @@ export const limits = {
   /** How long one request to a receiver may take as a whole. */
   leastTimeoutMs: 1_000,
   timeoutMs: 30_000,
+  /** Requests in a second that a subscription may be limited to. */
+  rateLimit: 1_000,
   /** Things wrong with a request that its refusal tells: it can be wrong in a million places. */
   toldErrors: 100,
   /** Levels of nested objects and arrays in a body. */

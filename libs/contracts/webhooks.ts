@@ -1,6 +1,6 @@
 import { type Labels, parsePattern } from '#kernel';
 import { DeliveryDto } from './answers.ts';
-import { deliveryModes, filtered, labelled, ownHeadersAbout, retries, timeout } from './commands.ts';
+import { deliveryModes, filtered, labelled, ownHeadersAbout, rate, retries, timeout } from './commands.ts';
 import { Field, Fields, Nested } from './field.ts';
 import { eventPattern, filter, flag, instant, type Kind, labels, name, oneOf, ownHeaders, position, retryPauses, retrySchedules, shownHeaders, signingSecretRef, string, text, webUrl, whole } from './kinds.ts';
 import { limits } from './limits.ts';
@@ -45,6 +45,9 @@ export class CreateWebhookPayload {
   @Field(retrySchedules, { ...schedule, optional: true, nullable: true, description: `${retries} The server’s (\`KF_RETRY_SCHEDULE\`) when left out or null.` })
   readonly retrySchedule?: string | readonly string[] | null;
 
+  @Field(whole(1, limits.rateLimit), { ...rate, optional: true, nullable: true, description: `${rate.description} As many as can be when left out or null.` })
+  readonly rateLimit?: number | null;
+
   @Field(labels, { ...labelled, optional: true, nullable: true })
   readonly labels?: Labels | null;
 
@@ -83,6 +86,9 @@ export class UpdateWebhookPayload {
 
   @Field(retrySchedules, { ...schedule, optional: true, nullable: true, description: `${retries} It holds from the next failure on; what waits already keeps its time. Null: the server’s (\`KF_RETRY_SCHEDULE\`) again.` })
   readonly retrySchedule?: string | readonly string[] | null;
+
+  @Field(whole(1, limits.rateLimit), { ...rate, optional: true, nullable: true, description: `${rate.description} Null: as many as can be again.` })
+  readonly rateLimit?: number | null;
 
   @Field(labels, { ...labelled, optional: true, nullable: true, description: `All of them: what is not among them is taken away. ${labelled.description} Null takes all away.` })
   readonly labels?: Labels | null;
@@ -158,6 +164,8 @@ export class SubscriptionDto {
   readonly timeoutMs!: number;
   @Field(retryPauses, { ...schedule, nullable: true, description: 'Each pause in the largest unit in which it is whole. Null: the server’s (`KF_RETRY_SCHEDULE`).' })
   readonly retrySchedule!: readonly string[] | null;
+  @Field(whole(1, limits.rateLimit), { ...rate, nullable: true, description: `${rate.description} Null: as many as can be.` })
+  readonly rateLimit!: number | null;
   @Field(labels, labelled)
   readonly labels!: Labels;
   @Field(shownHeaders, { example: { 'x-api-key': '[redacted]' }, description: 'The headers of its own that every request has too: their names in lower case, and never a value.' })

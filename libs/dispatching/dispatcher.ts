@@ -345,8 +345,12 @@ class LaneDispatcher implements Dispatcher {
       partition.phase = 'taking';
       partition.turn += 1;
       turns.set(partition, partition.turn);
+      partition.sinceMs = this.#parts.clock.monotonicMs();
       // Those left from before, for what has not ended yet: what else was known there is old.
-      for (const lane of partition.lanes) this.#changed(lane);
+      for (const lane of partition.lanes) {
+        this.#changed(lane);
+        lane.pace.othersSentUntil(partition.sinceMs);
+      }
     }
     const isStill = (partition: Partition): boolean => turns.get(partition) === partition.turn;
     try {
@@ -420,7 +424,8 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #sweep(): void {
-    for (const lane of this.#lanes.values()) if (isIdle(lane)) this.#drop(lane);
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const lane of this.#lanes.values()) if (isIdle(lane) && lane.pace.isPast(nowMs)) this.#drop(lane);
     this.#sweepAt = Math.max(this.#limits.lanes, 2 * this.#lanes.size);
   }
 
@@ -476,10 +481,15 @@ class LaneDispatcher implements Dispatcher {
     if (lane.partition.phase === 'away' && isQuiet(lane)) return this.#drop(lane);
     if (!this.#isAwake(lane) || lane.loading !== undefined) return;
     const nowMs = this.#parts.clock.now();
-    const atMs = Math.max(Math.min(lane.fresh.wakeAtMs(), lane.retries.wakeAtMs()), lane.blockedUntilMs);
+    const atMs = Math.max(Math.min(lane.fresh.wakeAtMs(), lane.retries.wakeAtMs()), lane.blockedUntilMs, nowMs + this.#pacedMs(lane));
     if (atMs > nowMs) this.#wakeAt(lane, atMs);
     else if (lane.view === undefined) this.#whenRead(lane, this.#loadView(lane));
     else this.#serve(lane, nowMs);
+  }
+
+  #pacedMs({ view, pace }: Lane): number {
+    // A change of the subscription may have changed its rate.
+    return view === undefined ? 0 : Math.ceil(pace.waitMs(this.#parts.clock.monotonicMs()));
   }
 
   #isAwake({ partition, asleep }: Lane): boolean {
@@ -545,6 +555,7 @@ class LaneDispatcher implements Dispatcher {
     lane.viewSinceMs = sinceMs;
     switch (view.state.status) {
       case 'ACTIVE':
+        lane.pace.setRate(view.state.rateLimitPerSecond);
         return setOrdered(lane, view.state.deliveryMode === 'ORDERED');
       case 'PAUSED':
         lane.asleep = true;
@@ -603,7 +614,7 @@ class LaneDispatcher implements Dispatcher {
 
   #begin(lane: Lane, nowMs: number): void {
     const next = nextOf(lane, nowMs);
-    if (!(next instanceof Window) || !hasRoom(lane, nowMs, this.#limits.perSubscription)) return;
+    if (!(next instanceof Window) || !hasRoom(lane, nowMs, this.#limits.perSubscription) || this.#pacedMs(lane) > 0) return;
     const window = dueWindows(lane, next, nowMs).find(({ status }) => this.#slots.hasRoom(lane, status));
     const entry = window?.take();
     // Its next request to end brings it back, and for what else is due it stands in the other queue.
@@ -647,7 +658,8 @@ class LaneDispatcher implements Dispatcher {
     if (lane.view === undefined || this.#isOld(lane)) return this.#loadView(lane);
     const { state, revision } = lane.view;
     if (!isWanted(state, entry)) return 'cancelled';
-    if (state.status === 'PAUSED') return 'not-now';
+    // Its rate is kept by when requests start: others may have, while this one was prepared.
+    if (state.status === 'PAUSED' || this.#pacedMs(lane) > 0) return 'not-now';
     const event = this.#bodies.get(entry.eventStream);
     if (event === undefined) return this.#bodies.load(entry.eventStream);
     const versions = signingSecrets(state, clock.now());
@@ -664,6 +676,7 @@ class LaneDispatcher implements Dispatcher {
   #send(attempt: Attempt, ready: Ready): void {
     const { clock, send } = this.#parts;
     const { lane } = attempt;
+    lane.pace.started(clock.monotonicMs());
     const signal = lane.ordered ? lane.partition.losing.signal : this.#ending.signal;
     const request = { url: ready.state.targetUrl, webhookId: attempt.entry.deliveryId, body: ready.event.body, keys: ready.keys, headers: ready.headers };
     void send({ ...request, timestampSeconds: Math.floor(clock.now() / 1000), timeoutMs: ready.state.timeoutMs ?? defaultTimeoutMs, signal }).then(

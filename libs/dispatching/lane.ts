@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { comparePositions, type Site, siteKey } from '#kernel';
 import { Breaker } from './breaker.ts';
 import type { OpenedSecrets } from './opened-secrets.ts';
+import { Pace } from './pace.ts';
 import type { OpenDelivery, OpenStatus, SubscriptionView } from './port.ts';
 import type { SlotHolder } from './slots.ts';
 import type { Tenant } from './tenants.ts';
@@ -14,6 +15,8 @@ export interface Partition {
   phase: 'away' | 'taking' | 'taken';
   /** Counts takings and leavings: a taking that is not the last of them takes nothing. */
   turn: number;
+  /** When it was taken last, on the monotonic clock: before it somebody else may have sent. */
+  sinceMs: number;
   /** Settles when the last taking has. */
   taking: Promise<void>;
   readonly lanes: Set<Lane>;
@@ -26,7 +29,7 @@ export interface Partition {
 /** Whether it is for us to send there, now or as soon as it is known what. */
 export const isOurs = ({ phase }: Partition): boolean => phase !== 'away';
 
-export const newPartition = (number: number): Partition => ({ number, phase: 'away', turn: 0, taking: Promise.resolve(), lanes: new Set(), busy: 0, losing: newLosing() });
+export const newPartition = (number: number): Partition => ({ number, phase: 'away', turn: 0, sinceMs: 0, taking: Promise.resolve(), lanes: new Set(), busy: 0, losing: newLosing() });
 
 export function newLosing(): AbortController {
   const losing = new AbortController();
@@ -61,6 +64,7 @@ export interface Lane extends SlotHolder {
   /** Counts deletions: what was taken from the window before one is not sent. */
   deletions: number;
   readonly breaker: Breaker;
+  readonly pace: Pace;
   /** Nothing starts before: the endpoint needs a rest, or something that every attempt needs could not be had. */
   blockedUntilMs: number;
   /** Slots it has taken; what was set aside has none. */
@@ -98,6 +102,7 @@ export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscr
   asleep: false,
   deletions: 0,
   breaker: new Breaker(),
+  pace: new Pace(partition.sinceMs),
   blockedUntilMs: 0,
   held: 0,
   isTrusted: true,

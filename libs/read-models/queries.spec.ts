@@ -127,6 +127,7 @@ describe('the list of subscriptions', () => {
       deliveryMode: 'AT_LEAST_ONCE',
       timeoutMs: 15_000,
       retrySchedule: null,
+      rateLimit: null,
       labels: {},
       headers: {},
       status: 'PAUSED',

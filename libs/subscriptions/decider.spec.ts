@@ -31,11 +31,12 @@ describe('UpsertWebhookSubscription', () => {
   it('does nothing when everything is as asked', () => given(created).when(upsert({ secret: secretOf('sec_9') })).thenNothing());
   it('changes the settings that differ', () => given(created).when(upsert({ settings: { ...settings, targetUrl: 'https://b.example/' } })).then({ type: 'WebhookSubscriptionUpdated', data: { ...settings, targetUrl: 'https://b.example/' } }));
   it('says an option only where it is set, and takes back what the settings no longer say', () => {
-    const quick = { ...settings, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 5_000], labels: { team: 'orders', tier: '1' } };
+    const quick = { ...settings, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 5_000], rateLimitPerSecond: 10, labels: { team: 'orders', tier: '1' } };
     const updated = (to: SubscriptionSettings): SubscriptionEvent => ({ type: 'WebhookSubscriptionUpdated', data: to });
-    given().when(upsert({ settings: quick })).then({ ...created, data: { ...created.data, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 5_000], labels: { team: 'orders', tier: '1' } } });
+    given().when(upsert({ settings: quick })).then({ ...created, data: { ...created.data, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 5_000], rateLimitPerSecond: 10, labels: { team: 'orders', tier: '1' } } });
     given(created).when(upsert({ settings: quick })).then(updated(quick));
     given(created, updated(quick)).when(upsert({ settings: { ...quick, retryScheduleMs: [0, 5_000], labels: { tier: '1', team: 'orders' } } })).thenNothing();
+    given(created, updated(quick)).when(upsert({ settings: { ...quick, rateLimitPerSecond: 20 } })).then(updated({ ...quick, rateLimitPerSecond: 20 }));
     given(created, updated(quick)).when(upsert({ settings: { ...quick, retryScheduleMs: [0] } })).then(updated({ ...quick, retryScheduleMs: [0] }));
     given(created, updated(quick)).when(upsert({ settings: { ...quick, filter: 'data.a > 2' } })).then(updated({ ...quick, filter: 'data.a > 2' }));
     given(created, updated(quick)).when(upsert({ settings: { ...quick, labels: { team: 'orders' } } })).then(updated({ ...quick, labels: { team: 'orders' } }));
@@ -45,6 +46,7 @@ describe('UpsertWebhookSubscription', () => {
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('filter');
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('labels');
     expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('retryScheduleMs');
+    expect(given(created, updated(quick), updated(settings)).state).not.toHaveProperty('rateLimitPerSecond');
   });
   it('seals the values of new headers only, and says which versions are sent no longer', () => {
     const version = (versionId: string, fingerprint: string): HeaderVersion => ({ versionId, fingerprint });

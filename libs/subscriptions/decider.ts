@@ -107,7 +107,7 @@ function meansTheSameSecret(current: SecretVersion, proposed: ProposedSecret): b
 }
 
 function settingsChange(state: LiveSubscription, settings: SubscriptionSettings): SubscriptionEvent[] {
-  const names = ['eventPattern', 'filter', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'retryScheduleMs', 'labels', 'headers'] as const;
+  const names = ['eventPattern', 'filter', 'targetUrl', 'deliveryMode', 'description', 'timeoutMs', 'retryScheduleMs', 'rateLimitPerSecond', 'labels', 'headers'] as const;
   if (names.every((name) => isSame(state[name], settings[name]))) return [];
   const named = headerVersions(settings).map(({ versionId }) => versionId);
   const retired = headerVersions(state).flatMap(({ versionId }) => (named.includes(versionId) ? [] : [versionId]));

@@ -30,6 +30,8 @@ export interface SubscriptionSettings {
   readonly timeoutMs?: number;
   /** Absent: the server's. */
   readonly retryScheduleMs?: RetrySchedule;
+  /** Requests in a second, retries among them; absent: as many as can be. */
+  readonly rateLimitPerSecond?: number;
   /** Absent: none. */
   readonly labels?: Labels;
   /** Headers that every request has too, by name in lower case. Absent: none. */

@@ -56,7 +56,7 @@ type Update = Extract<SubscriptionEvent, { type: 'WebhookSubscriptionUpdated' }>
 
 /** An update says all settings: an option that it does not name holds no longer. */
 function withSettings(state: LiveSubscription | DeletedSubscription, { retired: _, ...settings }: Update): LiveSubscription | DeletedSubscription {
-  const { filter, timeoutMs, retryScheduleMs, labels, headers, ...rest } = state;
+  const { filter, timeoutMs, retryScheduleMs, rateLimitPerSecond, labels, headers, ...rest } = state;
   return { ...rest, ...settings };
 }
 

@@ -27,6 +27,7 @@ const histories: Readonly<Record<string, string>> = {
   'headers.jsonl': '4797c304470996f38eaccb8d52feab28b06c37111c30addd66bf913244442f11',
   'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
+  'rate-limits.jsonl': '36e0a5276eb4a37cf88cda541c1c8e8ee95b85368189aee23597918f3a2d4956',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
   'retry-schedules.jsonl': '4a6a2613dc511316882a1779b4fdc5cfb181e0142714994f88b01f03556024a6',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
@@ -253,6 +254,10 @@ describe('the options of subscriptions', () => {
 
   it('of labels.jsonl hold until an update no longer says them', async () => {
     expect(await historyOf('labels.jsonl', 'labels')).toEqual([{ team: 'orders' }, { team: 'orders' }, undefined, { team: 'claims', 'tier.of-2': '1' }]);
+  });
+
+  it('of rate-limits.jsonl hold until an update no longer says them', async () => {
+    expect(await historyOf('rate-limits.jsonl', 'rateLimitPerSecond')).toEqual([1_000, 1_000, undefined, 25]);
   });
 
   it('of retry-schedules.jsonl hold until an update no longer says them', async () => {

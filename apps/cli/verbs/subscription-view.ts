@@ -36,13 +36,13 @@ const cameTo = ({ secret, outcome, position }: JsonRecord, look: Look): readonly
 
 /** All of a subscription; what does not apply is left out. */
 export function subscriptionFacts(subscription: JsonRecord, look: Look): readonly Fact[] {
-  const { id, siteId, events, filter, url, description, deliveryMode, timeoutMs, retrySchedule, labels, headers, revision, createdAt, updatedAt, purgeAt } = subscription;
+  const { id, siteId, events, filter, url, description, deliveryMode, timeoutMs, retrySchedule, rateLimit, labels, headers, revision, createdAt, updatedAt, purgeAt } = subscription;
   return [
     ...factsOf(look, { subscription: id, site: siteId }),
     ['Status', statusOf(subscription, look)],
     ...factsOf(look, { events, ...(typeof filter === 'string' ? { filter } : {}) }),
     ['URL', show(look, url)],
-    ...factsOf(look, { description, deliveryMode, timeoutMs, ...(Array.isArray(retrySchedule) ? { retrySchedule } : {}), labels, headers }),
+    ...factsOf(look, { description, deliveryMode, timeoutMs, ...(Array.isArray(retrySchedule) ? { retrySchedule } : {}), ...(typeof rateLimit === 'number' ? { rateLimit } : {}), labels, headers }),
     ['Signed with', signedWith(subscription, look)],
     ...factsOf(look, isRecord(subscription['health']) ? subscription['health'] : {}),
     ...factsOf(look, { revision, createdAt, updatedAt }),

@@ -1,6 +1,6 @@
 import { type Labels, maxLabels, wrongHeaders } from '#kernel';
 import { argument, optional, repeated, required, toggle } from '../flags.ts';
-import { clearable, deliveryMode, eventPattern, filter, header, label, name, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { clearable, deliveryMode, eventPattern, filter, header, label, name, rateLimit, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { canAsk, confirmed, readSecretLine } from '../input.ts';
 import { Failed, UsageError } from '../io.ts';
 import { pageFlags, pageQuery, printPage } from '../pages.ts';
@@ -14,6 +14,7 @@ const events = 'which events: comma-separated without blanks; between dots a-z, 
 export const filterAbout = 'which of these events, by their data: an expression of CEL (https://cel.dev) such as data.amount >= 100, at most 1000 characters';
 export const timeout = 'how long one request may take as a whole, in milliseconds: 1000 to 30000';
 export const retries = 'the pause before each attempt, such as 0s,5s,5m: 1 to 30 attempts, the first 0s, at most 7d between two';
+export const rate = 'requests in a second, retries among them, evenly spaced: 1 to 1000';
 export const labelAbout = 'what your people call it by; at most 20';
 export const headerAbout = 'a header that every request has too; at most 20, 4096 bytes of names and values together; the value is a secret, which is sealed and shown nowhere; reserved are webhook-*, roost-*, proxy-*, x-forwarded-*, cookie and those that HTTP and Countersign set';
 const tombstoneMs = 30 * 86_400_000;
@@ -59,6 +60,7 @@ const create = operatorVerb({
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, 'AT_LEAST_ONCE (by default), ORDERED (in log order, one at a time) or BEST_EFFORT (one attempt)'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; by default 15000`),
     retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; by default the server's`),
+    rateLimit: optional('--rate-limit <n>', rateLimit, `${rate}; by default as many as can be`),
     label: repeated('--label <NAME=VALUE>', label, labelAbout),
     header: repeated('--header <NAME=VALUE>', header, headerAbout),
   },
@@ -97,6 +99,7 @@ const update = operatorVerb({
     deliveryMode: optional('--delivery-mode <mode>', deliveryMode, deliveryMode.expected),
     timeoutMs: optional('--timeout-ms <n>', clearable(timeoutMs), `${timeout}; an empty text: 15000 again`),
     retrySchedule: optional('--retry-schedule <csv>', clearable(retrySchedule), `${retries}; an empty text: the server's again`),
+    rateLimit: optional('--rate-limit <n>', clearable(rateLimit), `${rate}; an empty text: as many as can be again`),
     label: repeated('--label <NAME=VALUE>', clearable(label), `${labelAbout}: all of them, what is not given is taken away; an empty text takes all away`),
     header: repeated('--header <NAME=VALUE>', clearable(header), `${headerAbout}: all of them, what is not given is taken away, NAME=[redacted] keeps the value it has; an empty text takes all away`),
     paused: optional('--paused [true|false]', yesOrNo, 'pause it; --paused=false resumes it'),

@@ -1,13 +1,13 @@
 import { commandVerb, idOf, secretOf } from '../command.ts';
 import { optional, repeated, required, toggle } from '../flags.ts';
-import { deliveryMode, eventPattern, filter, header, label, name, oneOf, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
+import { deliveryMode, eventPattern, filter, header, label, name, oneOf, rateLimit, retrySchedule, revision, signingSecretRef, targetUrl, text, timeoutMs, wholeNumber, yesOrNo } from '../forms.ts';
 import { readSecretLine } from '../input.ts';
 import { group, type Part } from '../verb.ts';
 import { deliveries } from './deliveries.ts';
 import { listen } from './listen.ts';
 import { probe } from './probe.ts';
 import { recoveryVerbs } from './recoveries.ts';
-import { filterAbout, headerAbout, headersOf, labelAbout, labelsOf, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
+import { filterAbout, headerAbout, headersOf, labelAbout, labelsOf, rate, retries, secretFromStdin, subscriptions, timeout } from './subscriptions.ts';
 import { trigger } from './trigger.ts';
 import { test } from './webhook-test.ts';
 
@@ -35,6 +35,7 @@ const upsert = commandVerb({
     description: optional('--description <text>', text(1_000), 'what it is for'),
     timeoutMs: optional('--timeout-ms <n>', timeoutMs, `${timeout}; 15000 when omitted`),
     retrySchedule: optional('--retry-schedule <csv>', retrySchedule, `${retries}; the server's when omitted`),
+    rateLimit: optional('--rate-limit <n>', rateLimit, `${rate}; as many as can be when omitted`),
     label: repeated('--label <NAME=VALUE>', label, `${labelAbout}; none when omitted`),
     header: repeated('--header <NAME=VALUE>', header, `${headerAbout}; none when omitted`),
     ifRevision: optional('--if-revision <n>', revision, 'only when the subscription is at this revision'),

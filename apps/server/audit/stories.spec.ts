@@ -75,10 +75,10 @@ describe('a story', () => {
 
   it('of a subscription tells the options that it was given', async () => {
     const { log, clock } = await withLog();
-    await log.append(subscription, { type: 'WebhookSubscriptionUpdated', data: { ...settings, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 300_000], labels: { team: 'orders', tier: '1' }, headers: { 'x-api-key': { versionId: 'v2', fingerprint: 'f' } } } });
+    await log.append(subscription, { type: 'WebhookSubscriptionUpdated', data: { ...settings, filter: 'data.a > 1', timeoutMs: 5_000, retryScheduleMs: [0, 300_000], rateLimitPerSecond: 10, labels: { team: 'orders', tier: '1' }, headers: { 'x-api-key': { versionId: 'v2', fingerprint: 'f' } } } });
     const { entries } = await storiesOf(log.store, clock)('orders');
     expect(entries[1]?.text).toContain(`"${settings.eventPattern}" where data.a > 1 to`);
-    expect(entries.map(({ text }) => text.replace(/^.*\(/, '('))).toEqual(['(AT_LEAST_ONCE, ACTIVE), signed with secret version v1.', '(AT_LEAST_ONCE, 5000 ms for a request, attempts after 0s 5m, team=orders, tier=1, header x-api-key).']);
+    expect(entries.map(({ text }) => text.replace(/^.*\(/, '('))).toEqual(['(AT_LEAST_ONCE, ACTIVE), signed with secret version v1.', '(AT_LEAST_ONCE, 5000 ms for a request, attempts after 0s 5m, at most 10 requests a second, team=orders, tier=1, header x-api-key).']);
   });
 
   it('of a recovery tells how it ended, however often it said how far it was', async () => {

@@ -110,7 +110,7 @@ export class WebhooksController {
   async update(@Param('subscriptionId') id: string, @Change() change: RestChange, @BodyText() text: string): Promise<SubscriptionChangeDto> {
     const { approvalId, ...settings } = readBody(UpdateWebhookPayload, text);
     const payload = payloadOf(settings);
-    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, filter, description, deliveryMode, timeoutMs, retrySchedule, labels, headers or status' }]);
+    if (Object.values(payload).every((value) => value === undefined)) throw invalidBody([{ path: '', message: 'the body must say what to change: url, events, filter, description, deliveryMode, timeoutMs, retrySchedule, rateLimit, labels, headers or status' }]);
     return (await this.change('UpsertWebhookSubscription', id, change, { approvalId, payload })).changed;
   }
 

@@ -95,6 +95,18 @@ describe('POST /api/webhooks', () => {
     expect(shell.commands).toHaveLength(1);
   });
 
+  it('takes a rate limit of 1 to 1000 a second', async () => {
+    for (const rateLimit of [1, 1_000, null]) {
+      await ask('POST', '/api/webhooks', { body: { ...create, rateLimit } });
+      expect(shell.commands.at(-1)?.payload).toMatchObject({ rateLimit });
+    }
+    for (const rateLimit of [0, 1_001, 1.5, '10', '10/s']) {
+      const refused = await ask('POST', '/api/webhooks', { body: { ...create, rateLimit } });
+      expect([refused.status, refused.body['errors']]).toEqual([400, [{ path: 'rateLimit', message: 'must be a whole number from 1 to 1000' }]]);
+    }
+    expect(shell.commands).toHaveLength(3);
+  });
+
   it.each(['0s,5s,5m', ['0s', '5s', '5m']])('takes a retry schedule as %j', async (retrySchedule) => {
     await ask('POST', '/api/webhooks', { body: { ...create, retrySchedule } });
     expect(shell.commands[0]?.payload).toMatchObject({ retrySchedule: '0s,5s,5m' });
@@ -242,7 +254,7 @@ describe('GET /api/webhooks', () => {
     const { status, headers, body } = await ask('GET', '/api/webhooks/orders');
     expect([status, headers['etag']]).toEqual([200, '"7"']);
     expect(body).toEqual({
-      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], filter: null, url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
+      id: 'orders', siteId: 'acme', events: ['version.*', 'claim.**'], filter: null, url: 'https://hooks.example.com/orders', description: null, deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, rateLimit: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: 'sec_1', graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 3, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 7, createdAt: '1970-01-01T00:00:00.000Z', updatedAt: '1970-01-01T00:00:00.000Z', purgeAt: null,
@@ -299,7 +311,7 @@ describe('PATCH /api/webhooks/{id}', () => {
 
   it.each([{}, { approvalId: 'apr_1' }])('that changes nothing (%j) is told what may be changed', async (body) => {
     const answer = await ask('PATCH', '/api/webhooks/orders', { body });
-    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, filter, description, deliveryMode, timeoutMs, retrySchedule, labels, headers or status.']);
+    expect([answer.status, answer.body['detail']]).toEqual([400, 'the body must say what to change: url, events, filter, description, deliveryMode, timeoutMs, retrySchedule, rateLimit, labels, headers or status.']);
     expect(answer.body['errors']).toEqual([{ path: '', message: expect.stringContaining('deliveryMode') }]);
   });
 

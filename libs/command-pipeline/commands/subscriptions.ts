@@ -69,9 +69,9 @@ const defaults = { signingSecretRef: 'managed', deliveryMode: 'AT_LEAST_ONCE', s
 
 /** The settings as an upsert says them; null: not set. */
 function settingsNow(settings: SubscriptionSettings): JsonObject {
-  const { eventPattern, filter, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, labels } = settings;
+  const { eventPattern, filter, targetUrl, deliveryMode, description, timeoutMs, retryScheduleMs, rateLimitPerSecond, labels } = settings;
   const retrySchedule = retryScheduleMs === undefined ? null : formatRetrySchedule(retryScheduleMs).join(',');
-  return { eventPattern, filter: filter ?? null, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, labels: labels ?? null, headers: headersNow(settings) };
+  return { eventPattern, filter: filter ?? null, targetUrl, deliveryMode, description, timeoutMs: timeoutMs ?? null, retrySchedule, rateLimit: rateLimitPerSecond ?? null, labels: labels ?? null, headers: headersNow(settings) };
 }
 
 /** An upsert that names a subscription and no secret changes what it says, and leaves everything else as it is now. */
@@ -121,6 +121,7 @@ function settingsOf(payload: JsonObject): SubscriptionSettings {
   const timeoutMs = numberOr(payload, 'timeoutMs', defaultTimeoutMs);
   const filter = textOr(payload, 'filter', null);
   const retryScheduleMs = scheduleOf(payload);
+  const rateLimitPerSecond = numberOr(payload, 'rateLimit', undefined);
   const labels = textsOf(payload, 'labels');
   return {
     eventPattern: normalPattern(text(payload, 'eventPattern')),
@@ -130,6 +131,7 @@ function settingsOf(payload: JsonObject): SubscriptionSettings {
     description: textOr(payload, 'description', null),
     ...(timeoutMs === defaultTimeoutMs ? {} : { timeoutMs }),
     ...(retryScheduleMs === undefined ? {} : { retryScheduleMs }),
+    ...(rateLimitPerSecond === undefined ? {} : { rateLimitPerSecond }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
   };
 }

@@ -33,6 +33,8 @@ export interface SubscriptionView {
   readonly timeoutMs: number;
   /** Null: the server's. */
   readonly retrySchedule: readonly string[] | null;
+  /** Requests in a second; null: as many as can be. */
+  readonly rateLimit: number | null;
   readonly labels: Labels;
   /** Their names, each with `[redacted]`. */
   readonly headers: Readonly<Record<string, string>>;
@@ -74,6 +76,7 @@ const settingsView = (settings: SubscriptionSettings) => ({
   deliveryMode: settings.deliveryMode,
   timeoutMs: settings.timeoutMs ?? defaultTimeoutMs,
   retrySchedule: settings.retryScheduleMs === undefined ? null : formatRetrySchedule(settings.retryScheduleMs),
+  rateLimit: settings.rateLimitPerSecond ?? null,
   labels: settings.labels ?? {},
   headers: namesAlone(settings),
 });
