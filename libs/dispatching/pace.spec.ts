@@ -162,6 +162,41 @@ describe('a subscription with a rate limit', () => {
     expect(new Set(one.sent.map(({ webhookId }) => webhookId)).size).toBe(one.sent.length);
   });
 
+  it('is kept by a process that gets its partitions back while a request of its own is still under way there', async () => {
+    const one = await limited(1, 'AT_LEAST_ONCE', 20);
+    one.reply = ({ eventId }) => ({ status: 200, afterMs: eventId === 'e-0' ? 10 * secondMs : 5 });
+    await one.start();
+    const other = new DispatchingWorld(2, one);
+    await other.start([]);
+    await one.clock.advance(1_100);
+    const all = Array.from({ length: 64 }, (_, n) => n);
+    void one.dispatcher?.lose(all);
+    await other.dispatcher?.take(all);
+    await one.clock.advance(3_150);
+    await other.dispatcher?.release(all);
+    await one.dispatcher?.take(all);
+    await one.clock.advance(3 * secondMs);
+    expect(one.sent.length).toBeGreaterThan(5);
+    expect(Math.min(...gapsOf(one.sent))).toBeGreaterThanOrEqual(secondMs);
+  });
+
+  it('is not forgotten with subscriptions that nothing waits for', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { lanes: 2 };
+    for (const id of ['alpha', 'beta', 'gamma', 'delta']) await world.subscribe(id);
+    await limitTo(world, 1);
+    await world.start();
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(1_100);
+    for (const id of ['beta', 'gamma', 'delta']) {
+      await world.publish(`to-${id}`, [id]);
+      await world.clock.advance(20);
+    }
+    await world.publish('e2', ['alpha']);
+    await world.clock.advance(2 * secondMs);
+    expect(gapsOf(world.sentTo('alpha'))).toEqual([secondMs]);
+  });
+
   it('is kept by when requests start, not by when they are prepared', async () => {
     const world = await limited(4, 'AT_LEAST_ONCE', 30);
     const { promise: late, resolve: go } = Promise.withResolvers<void>();

@@ -70,7 +70,7 @@ describe('a subscription made over REST', () => {
       .toEqual([201, `/api/webhooks/${id}?siteId=${siteId}`, '"1"', 'make-1', null, 'no-store']);
     expect(id).toMatch(/^whs_[a-z0-9]{26}$/);
     expect(rest).toEqual({
-      siteId, events: ['made.**'], filter: null, url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
+      siteId, events: ['made.**'], filter: null, url: inbox.url('made'), description: 'Orders', deliveryMode: 'AT_LEAST_ONCE', timeoutMs: 15_000, retrySchedule: null, rateLimit: null, labels: {}, headers: {}, status: 'ACTIVE', pausedReason: null,
       secret: { kind: 'managed', versionId: expect.any(String), graceUntil: null },
       health: { lastSuccessAt: null, consecutiveFailures: 0, oldestUndeliveredAt: null, missedWhilePaused: 0 },
       revision: 1, createdAt: expect.any(String), updatedAt: expect.any(String), purgeAt: null,
