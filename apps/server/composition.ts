@@ -391,7 +391,7 @@ function followersOf({ outside, store, vault, readModels, aggregates }: Parts, w
   const approvals = createApprovalUpkeep(world, aggregates);
   const versions = {
     reached: (position: string, signal: AbortSignal) => readModels.reached('subscriptions', position, signal),
-    overlapping: (site: Parameters<ReadModels['subscriptionVersions']>[0], after: string, through: string) => readModels.subscriptionVersions(site, { overlapping: [after, through] }),
+    overlapping: (site: Parameters<ReadModels['subscriptionVersions']>[0], after: string, through: string, subscriptionIds?: readonly string[]) => readModels.subscriptionVersions(site, { overlapping: [after, through], subscriptionIds }),
   };
   const selections: RecoveriesParts['selections'] = {
     reached: async (position, signal) => {

@@ -196,7 +196,7 @@ export class ReadModels {
   }
 
   /** The site's versions that are in force somewhere after the first position and up to the second (inclusive), of any status. */
-  subscriptionVersions(site: Site, of: { readonly overlapping: readonly [after: Position, through: Position] }): Result<'subscriptionVersions'> {
+  subscriptionVersions(site: Site, of: { readonly overlapping: readonly [after: Position, through: Position]; readonly subscriptionIds?: readonly string[] | undefined }): Result<'subscriptionVersions'> {
     return this.#projector.ask('subscriptionVersions', { site, ...of });
   }
 

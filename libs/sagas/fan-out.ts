@@ -27,6 +27,17 @@ interface Receivers extends Matcher<SubscriptionVersion> {
   readonly filtered: boolean;
 }
 
+/** What is known of a site: good for each of its subscriptions until the next event of that one. */
+interface KnownSite {
+  readonly versions: ReadonlyMap<string, readonly SubscriptionVersion[]>;
+  readonly receivers: Receivers;
+  /** The subscriptions of which something has happened since. */
+  readonly stale: Set<string>;
+}
+
+/** Of so many changed subscriptions of a site one by one is not less than all of them. */
+const mostStale = 200;
+
 interface Published {
   readonly event: PublishedEvent;
   readonly recorded: RecordedEvent;
@@ -73,8 +84,8 @@ const joint = (one: SagaStatus, other: SagaStatus): SagaStatus => ({
 });
 
 /**
- * It follows the subscriptions' streams too, not to fold them, but to know from the log itself when what it has compiled
- * for a site no longer holds: the matcher of a site is good until the next event of one of its subscriptions.
+ * It follows the subscriptions' streams too, not to fold them, but to know from the log itself of which subscriptions of a
+ * site it must ask again before it matches: a Pause costs as much among ten as among ten thousand.
  */
 class FanOutWork implements Work {
   readonly name: string;
@@ -83,8 +94,8 @@ class FanOutWork implements Work {
   readonly entries = new Entries();
   readonly #parts: FanOutParts;
   readonly #takes: (version: SubscriptionVersion) => boolean;
-  readonly #receivers = new Recent<Receivers>(sitesKept);
   readonly #filtering: Filtering;
+  readonly #sites = new Recent<KnownSite>(sitesKept);
 
   constructor(parts: FanOutParts, name: string, takes: (version: SubscriptionVersion) => boolean) {
     this.#parts = parts;
@@ -114,16 +125,21 @@ class FanOutWork implements Work {
 
   async react({ events, after }: Stretch, context: WorkContext): Promise<number> {
     const [subscriptions, published] = parted(events, ({ stream }) => stream.startsWith(prefixOf('webhooksubscription')));
-    const touched = new Set(subscriptions.map(({ stream }) => siteKey(placeOf(stream).site)));
-    const forget = (): void => touched.forEach((site) => this.#receivers.delete(site));
-    forget();
-    await this.#schedule(published, after, context, this.#receivers);
-    // What was compiled for a stretch with a change in it need not hold after it: a version may begin where it ends.
-    forget();
+    const touched = subscriptions.map(({ stream }) => placeOf(stream));
+    const doubt = (): void => touched.forEach(({ site, id }) => this.#doubt(siteKey(site), id));
+    doubt();
+    await this.#schedule(published, after, context, this.#sites);
+    // What was asked for a stretch with a change in it need not hold after it: a version may begin where it ends.
+    doubt();
     return published.length;
   }
 
-  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, receivers: Recent<Receivers>): Promise<void> {
+  #doubt(site: string, subscriptionId: string): void {
+    const stale = this.#sites.get(site)?.stale.add(subscriptionId);
+    if (stale !== undefined && stale.size > mostStale) this.#sites.delete(site);
+  }
+
+  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, sites: Recent<KnownSite>): Promise<void> {
     const published = events.flatMap((recorded) => this.#read(recorded, context));
     const through = published.at(-1)?.recorded.position;
     if (through === undefined) return;
@@ -131,7 +147,7 @@ class FanOutWork implements Work {
     const receiversBySite = new Map<string, Receivers>();
     for (const { event } of published) {
       const site = siteKey(event);
-      if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, receivers));
+      if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, sites));
     }
     const matching = addressed(published, receiversBySite);
     if ([...receiversBySite.values()].some(({ filtered }) => filtered)) await this.#sendFiltered(matching, context);
@@ -168,15 +184,18 @@ class FanOutWork implements Work {
     }
   }
 
-  async #receiversOf(site: Site, { after, through }: Range, receivers: Recent<Receivers>): Promise<Receivers> {
+  async #receiversOf(site: Site, { after, through }: Range, sites: Recent<KnownSite>): Promise<Receivers> {
     const key = siteKey(site);
-    const known = receivers.get(key);
-    if (known !== undefined) return known;
-    const versions = await this.#parts.versions.overlapping(site, after, through);
-    const taken = versions.filter(this.#takes);
-    const compiled = { ...compileMatcher(taken), filtered: taken.some(({ filter }) => filter !== null) };
-    receivers.set(key, compiled);
-    return compiled;
+    const known = sites.get(key);
+    if (known?.stale.size === 0) return known.receivers;
+    const asked = known === undefined ? undefined : [...known.stale];
+    const found = (await this.#parts.versions.overlapping(site, after, through, asked)).filter(this.#takes);
+    const gone = (asked ?? []).map((id) => [id, []] as const);
+    const versions = new Map([...(known?.versions ?? []), ...gone, ...Map.groupBy(found, ({ subscriptionId }) => subscriptionId)]);
+    const all = [...versions.values()].flat();
+    const receivers = { ...compileMatcher(all), filtered: all.some(({ filter }) => filter !== null) };
+    sites.set(key, { versions, receivers, stale: new Set() });
+    return receivers;
   }
 
   #read(recorded: RecordedEvent, context: WorkContext): readonly Published[] {

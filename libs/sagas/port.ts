@@ -84,8 +84,8 @@ export interface SagaRunner {
 export interface SubscriptionVersions {
   /** Resolves when the projection has folded the log up to this position; rejects when the signal aborts. */
   reached(position: Position, signal: AbortSignal): Promise<void>;
-  /** The site's versions that are in force somewhere after `after` and up to `through` (inclusive), of any status. */
-  overlapping(site: Site, after: Position, through: Position): Promise<readonly SubscriptionVersion[]>;
+  /** The site's versions that are in force somewhere after `after` and up to `through` (inclusive), of any status: all, or those of some subscriptions. */
+  overlapping(site: Site, after: Position, through: Position, subscriptionIds?: readonly string[]): Promise<readonly SubscriptionVersion[]>;
 }
 
 export interface FanOutParts extends FollowerParts {

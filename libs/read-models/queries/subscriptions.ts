@@ -160,13 +160,17 @@ export function subscriptionHealth(database: Database.Database, { site, id }: { 
   return row === undefined ? untriedHealth : health(database, row);
 }
 
-/** The versions that held for some event after `from` and up to `to`. */
-export function subscriptionVersions(database: Database.Database, { site, overlapping: [from, to] }: { site: Site; overlapping: readonly [from: Position, to: Position] }): readonly SubscriptionVersion[] {
+/** The versions that held for some event after `from` and up to `to`: of all subscriptions of the site, or of some. */
+export function subscriptionVersions(
+  database: Database.Database,
+  { site, overlapping: [from, to], subscriptionIds }: { site: Site; overlapping: readonly [from: Position, to: Position]; subscriptionIds?: readonly string[] | undefined },
+): readonly SubscriptionVersion[] {
+  const some = subscriptionIds === undefined ? [] : [JSON.stringify(subscriptionIds)];
   const rows = sql<SubscriptionVersionRow>(
     database,
     `SELECT ${columnsOf(subscriptionVersionTable)} FROM subscription_versions WHERE tenant = ? AND environment = ?
-     AND fromPosition < ? AND (toPosition IS NULL OR toPosition > ?)`,
-  ).all(site.tenant, site.environment, to, from);
+     AND fromPosition < ? AND (toPosition IS NULL OR toPosition > ?)${some.length === 0 ? '' : ' AND subscriptionId IN (SELECT value FROM json_each(?))'}`,
+  ).all(site.tenant, site.environment, to, from, ...some);
   return rows.map(({ tenant, environment, deliveryMode, ...version }) => ({ site: { tenant, environment }, ...version, deliveryMode: deliveryMode as DeliveryMode }));
 }
 
