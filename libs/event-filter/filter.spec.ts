@@ -161,12 +161,6 @@ describe('what a filter may cost', () => {
     for (let turn = 0; turn < 20; turn += 1) expect(nasty(given)).toEqual({ failed: 'it takes more than 100000 steps on this event' });
   });
 
-  it.each([['lists', '['.repeat(60_000) + ']'.repeat(60_000)], ['maps', `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`]])('%s nested deeper than any stack is: ends after 100,000 steps too', (_, deep) => {
-    expect(filter('data.one == data.other')(`{"one":${deep},"other":${deep}}`)).toEqual({ failed: 'it takes more than 100000 steps on this event' });
-    expect(filter('data.one in [data.other]')(`{"one":${deep},"other":${deep}}`)).toEqual({ failed: 'it takes more than 100000 steps on this event' });
-    expect(filter('data.one == [1]')(`{"one":${deep},"other":${deep}}`)).toEqual({ wants: false });
-  });
-
   it('is not got round by what may fail on one side of ||', () => {
     expect(judged(`${nested(3, 'v1 == -1')} || true`, { list: numbers })).toBe('it takes more than 100000 steps on this event');
   });

@@ -32,21 +32,20 @@ export function item(of: unknown, key: unknown): unknown {
   return found === undefined ? new Failure(`there is no element ${String(key)} in a list of ${of.length}`) : found;
 }
 
-/** Equality of JSON values; those of different types are not equal. `level`: how deep inside what is compared they stand. */
-export function equal(a: unknown, b: unknown, work: Work, level = 1): boolean {
+/** Equality of JSON values; those of different types are not equal. */
+export function equal(a: unknown, b: unknown, work: Work): boolean {
   if (typeof a === 'string') return typeof b === 'string' && equalTexts(a, b, work);
-  if (Array.isArray(a)) return Array.isArray(b) && equalLists(a, b, work, level);
-  return isFields(a) && isFields(b) ? equalFields(a, b, work, level) : a === b;
+  if (Array.isArray(a)) return Array.isArray(b) && equalLists(a, b, work);
+  return isFields(a) && isFields(b) ? equalFields(a, b, work) : a === b;
 }
 
 const equalTexts = (a: string, b: string, work: Work): boolean => a.length === b.length && work.spend(lengthSteps(a)) && a === b;
 
-/** A member takes a step for each level it stands at, so that steps end long before the stack does: data may be nested 100,000 deep. */
-const equalLists = (a: readonly unknown[], b: readonly unknown[], work: Work, level: number): boolean => a.length === b.length && a.every((one, index) => work.spend(level) && equal(one, b[index], work, level + 1));
+const equalLists = (a: readonly unknown[], b: readonly unknown[], work: Work): boolean => a.length === b.length && a.every((one, index) => work.spend(1) && equal(one, b[index], work));
 
-function equalFields(a: Fields, b: Fields, work: Work, level: number): boolean {
+function equalFields(a: Fields, b: Fields, work: Work): boolean {
   const names = keysOf(a, work);
-  return names !== undefined && names.length === keysOf(b, work)?.length && names.every((name) => work.spend(level) && Object.hasOwn(b, name) && equal(a[name], b[name], work, level + 1));
+  return names !== undefined && names.length === keysOf(b, work)?.length && names.every((name) => work.spend(1) && Object.hasOwn(b, name) && equal(a[name], b[name], work));
 }
 
 /** Negative when `a` is the smaller, positive when it is the greater one. Texts by their UTF-16 code units. */
