@@ -1,7 +1,7 @@
 import type { Clock } from '#kernel';
 import type { Dispatcher } from 'undici';
 import type { Connection, Line } from './connector.ts';
-import { attemptErrorOf } from './failure.ts';
+import { attemptErrorOf, withoutAnswer } from './failure.ts';
 import type { AttemptError } from './transcript.ts';
 
 const keptBytes = 16 * 1024;
@@ -93,7 +93,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#end(attemptErrorOf(error), error, true);
+    this.#end(attemptErrorOf(error), withoutAnswer(error), true);
   }
 
   #keptBytes(): number {

@@ -20,3 +20,9 @@ export function attemptErrorOf(error: Error): AttemptError {
   if (error instanceof errors.SocketError) return /^bad (response|upgrade)$/.test(error.message) ? 'protocol-error' : 'connection-reset';
   return 'syscall' in error ? 'connection-reset' : 'protocol-error';
 }
+
+/** The raw error, without what the receiver sent: undici adds what it can't read of that, which may be our own request with its secrets. */
+export function withoutAnswer(error: Error): Error {
+  if (error instanceof errors.HTTPParserError) Reflect.deleteProperty(error, 'data');
+  return error;
+}

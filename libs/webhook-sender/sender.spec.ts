@@ -489,13 +489,15 @@ it('no secret stands in a transcript or in an error, not even when the receiver 
   const failures: unknown[] = [];
   const clock: Clock = systemClock;
   const echo = await receiver((response, { headers, body }) => response.writeHead(400, { 'x-echo': headers['x-api-key'] }).end(JSON.stringify({ headers, body })));
+  // What undici can't read it hands over with its error: here the whole request.
+  const mirror = await tcpReceiver((socket) => socket.pipe(socket));
   const broken = await rawReceiver('nonsense');
   const cut = await tcpReceiver((socket) => socket.resetAndDestroy());
   const one = sender({ clock, onFailure: (failure) => failures.push(failure) });
   const headers = { 'X-Api-Key': apiKey };
   const transcripts: AttemptTranscript[] = [];
-  for (const url of [echo.url, broken.url, cut.url, 'https://10.0.0.1/', 'https://127.0.0.1:1/']) transcripts.push(await one.attempt(request(url, { headers, keys: [key, oldKey] })));
-  expect(transcripts.map(({ error }) => error)).toEqual([null, 'protocol-error', 'connection-reset', 'target-refused', 'connect-refused']);
+  for (const url of [echo.url, mirror.url, broken.url, cut.url, 'https://10.0.0.1/', 'https://127.0.0.1:1/']) transcripts.push(await one.attempt(request(url, { headers, keys: [key, oldKey] })));
+  expect(transcripts.map(({ error }) => error)).toEqual([null, 'protocol-error', 'protocol-error', 'connection-reset', 'target-refused', 'connect-refused']);
   const texts = { transcripts: JSON.stringify(transcripts), failures: JSON.stringify(failures), inspected: inspect([transcripts, failures], { depth: Infinity, showHidden: true }) };
   for (const secret of [key.reveal(), oldKey.reveal(), apiKey.reveal()]) expect(findCanary(secret, { texts })).toEqual([]);
   expect(transcripts[0]?.response?.headers['x-echo']).toBe('[redacted]');
