@@ -162,6 +162,17 @@ describe('an endpoint that fails', () => {
     expect(world.sentTo('alpha').length).toBeGreaterThan(90);
   });
 
+  it('is tried as soon when the clock is set back meanwhile', async () => {
+    const world = await started();
+    world.reply = ({ eventId }) => (eventId === 'e1' ? 503 : 200);
+    await world.publish('e1', ['alpha']);
+    await world.clock.advance(100);
+    await publishMany(world, 5, 'alpha');
+    world.clock.setNow(world.clock.now() - hourMs);
+    await world.clock.advance(2 * secondMs);
+    expect(world.sent).toHaveLength(6);
+  });
+
   it('that is another one now is sent to at once', async () => {
     const world = await started();
     world.reply = ({ url }) => (url.includes('alpha') ? 500 : 200);

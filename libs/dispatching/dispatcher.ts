@@ -46,6 +46,8 @@ const keepAheadMs = 60_000;
 const secretPauseMs = 30_000;
 const troublePauseMs = 1_000;
 const brokenPauseMs = 5 * 60_000;
+/** A subscription that has slots, and got no more while room was scarce, asks again. */
+const scarcePauseMs = 500;
 /** Views and pages being read at a time: a start with many subscriptions must not ask everything at once. */
 const readsAtATime = 16;
 
@@ -430,8 +432,9 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #drop(lane: Lane): void {
+    // Whatever ends after it looks at it once more.
+    if (!lane.partition.lanes.delete(lane)) return;
     this.#lanes.delete(laneKey(lane.site, lane.subscriptionId));
-    lane.partition.lanes.delete(lane);
     this.#tenants.left(lane.tenant);
     this.#behind.delete(lane);
     this.#wakeUps.forget(lane);
@@ -481,10 +484,15 @@ class LaneDispatcher implements Dispatcher {
     if (lane.partition.phase === 'away' && isQuiet(lane)) return this.#drop(lane);
     if (!this.#isAwake(lane) || lane.loading !== undefined) return;
     const nowMs = this.#parts.clock.now();
-    const atMs = Math.max(Math.min(lane.fresh.wakeAtMs(), lane.retries.wakeAtMs()), lane.blockedUntilMs, nowMs + this.#pacedMs(lane));
+    const atMs = Math.max(Math.min(lane.fresh.wakeAtMs(), lane.retries.wakeAtMs()), nowMs + this.#restMs(lane));
     if (atMs > nowMs) this.#wakeAt(lane, atMs);
     else if (lane.view === undefined) this.#whenRead(lane, this.#loadView(lane));
     else this.#serve(lane, nowMs);
+  }
+
+  /** For how long nothing may start. */
+  #restMs(lane: Lane): number {
+    return Math.max(0, Math.ceil(lane.blockedUntilMs - this.#parts.clock.monotonicMs()), this.#pacedMs(lane));
   }
 
   #pacedMs({ view, pace }: Lane): number {
@@ -500,8 +508,8 @@ class LaneDispatcher implements Dispatcher {
     for (const window of [lane.fresh, lane.retries]) if (window.wantsPage(nowMs, this.#windowLimit(lane))) this.#wantPage(lane, window);
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
-    else if (!this.#held(lane.partition.number)) this.#blockUntil(lane, nowMs + troublePauseMs);
-    else if (hasRoom(lane, nowMs, this.#limits.perSubscription)) this.#queue(lane, dueWindows(lane, next, nowMs));
+    else if (!this.#held(lane.partition.number)) this.#wakeAt(lane, nowMs + troublePauseMs);
+    else if (hasRoom(lane, this.#limits.perSubscription)) this.#queue(lane, dueWindows(lane, next, nowMs));
     const retryAtMs = lane.retries.wakeAtMs();
     if (retryAtMs > nowMs) this.#wakeAt(lane, retryAtMs);
   }
@@ -519,9 +527,8 @@ class LaneDispatcher implements Dispatcher {
     if (atMs < Infinity) this.#wakeUps.set(lane, atMs);
   }
 
-  #blockUntil(lane: Lane, atMs: number): void {
-    lane.blockedUntilMs = atMs;
-    this.#wakeAt(lane, atMs);
+  #blockFor(lane: Lane, restMs: number): void {
+    lane.blockedUntilMs = Math.max(lane.blockedUntilMs, this.#parts.clock.monotonicMs() + restMs);
   }
 
   #whenRead(lane: Lane, reading: Promise<void>): void {
@@ -614,11 +621,11 @@ class LaneDispatcher implements Dispatcher {
 
   #begin(lane: Lane, nowMs: number): void {
     const next = nextOf(lane, nowMs);
-    if (!(next instanceof Window) || !hasRoom(lane, nowMs, this.#limits.perSubscription) || this.#pacedMs(lane) > 0) return;
+    if (!(next instanceof Window) || !hasRoom(lane, this.#limits.perSubscription) || this.#restMs(lane) > 0) return;
     const window = dueWindows(lane, next, nowMs).find(({ status }) => this.#slots.hasRoom(lane, status));
     const entry = window?.take();
-    // Its next request to end brings it back, and for what else is due it stands in the other queue.
-    if (entry === undefined) return;
+    // For what else is due it stands in the other queue; its own requests may end long after there is room again.
+    if (entry === undefined) return this.#wakeAt(lane, nowMs + scarcePauseMs);
     lane.retryIsNext = window === lane.fresh;
     const attempt: Attempt = { lane, entry, deletions: lane.deletions, ordered: lane.ordered, breakerTurn: lane.breaker.turn, shownRevision: -1 };
     this.#attempts.set(entry.deliveryId, attempt);
@@ -695,7 +702,7 @@ class LaneDispatcher implements Dispatcher {
     lane.sending -= 1;
     this.#slots.give(lane, entry.status);
     lane.recording += 1;
-    this.#judge(attempt, sent, nowMs);
+    this.#judge(attempt, sent);
     this.#parts.onAttempt?.(lineOf(ended));
     void this.#recorder.record(finishedOf(ended)).then(
       (recorded) => this.#recorded(attempt, ended.decision, recorded),
@@ -705,10 +712,10 @@ class LaneDispatcher implements Dispatcher {
     this.#pump();
   }
 
-  #judge({ lane, breakerTurn }: Attempt, sent: SentRequest, nowMs: number): void {
+  #judge({ lane, breakerTurn }: Attempt, sent: SentRequest): void {
     const { restMs, isNews } = lane.breaker.ended(sent, breakerTurn, this.#limits.perSubscription);
     this.#slots.trust(lane, isWellAnswered(sent));
-    lane.blockedUntilMs = Math.max(lane.blockedUntilMs, nowMs + restMs);
+    if (restMs > 0) this.#blockFor(lane, restMs);
     const { site, subscriptionId } = lane;
     if (isNews) this.#alarm({ alarm: 'endpoint-failing', detail: 'requests fail one after the other: one at a time is sent, ever more rarely, until one is answered', site, subscriptionId });
   }
@@ -777,7 +784,7 @@ class LaneDispatcher implements Dispatcher {
   #block(lane: Lane, error: unknown): void {
     const { site, subscriptionId } = lane;
     const secret = error instanceof SigningSecretUnavailable;
-    lane.blockedUntilMs = this.#parts.clock.now() + (secret ? secretPauseMs : troublePauseMs);
+    this.#blockFor(lane, secret ? secretPauseMs : troublePauseMs);
     if (secret) this.#alarm({ alarm: 'signing-secret-unavailable', detail: error.message, site, subscriptionId });
     else this.#alarm({ alarm: 'store-unavailable', detail: nameOf(error) });
   }

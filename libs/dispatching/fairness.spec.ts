@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DispatchingWorld, type Reply, type Sent } from '../../test/support/dispatching-world.ts';
+import { partitionOf } from './partitions.ts';
 import { Reads } from './reads.ts';
 import { GroupedRounds } from './rounds.ts';
 import { type SlotHolder, Slots } from './slots.ts';
@@ -60,6 +61,26 @@ describe('tenants', () => {
     expect(sentBy(world, 'hung').length).toBeGreaterThanOrEqual(15);
   });
 
+  it('have one share, also after a subscription was given up while a request to it was being prepared', async () => {
+    const world = worldOfTenants();
+    world.limits = { inFlight: 40, perSubscription: 40, viewTrustMs: secondMs };
+    world.reply = ({ url }): Reply => (url.includes('m-0') ? 200 : 'hang');
+    const [left, ...others] = namesOf('m', 3);
+    await subscribeAll(world, [left ?? '', ...others]);
+    await world.start();
+    await publishTo(world, ['m-0', 'm-1'], 1);
+    await world.clock.advance(2 * secondMs);
+    const read = Promise.withResolvers<void>();
+    world.slowRead = (stream) => (stream.endsWith('.m-0') ? read.promise : undefined);
+    await world.publish('e1', ['m-0']);
+    const released = world.dispatcher?.release([partitionOf(world.siteOf('m-0'), 'm-0')]);
+    read.resolve();
+    await released;
+    await publishTo(world, others, 40);
+    await world.settle();
+    expect(world.dispatcher?.stats().sending).toBeLessThanOrEqual(27);
+  });
+
   it('share what waits in memory: what one has waiting shortens its own windows', async () => {
     const world = worldOfTenants();
     world.limits = { waiting: 400, window: 20, perSubscription: 1 };
@@ -99,6 +120,25 @@ describe('tenants', () => {
     world.follows = true;
     await world.clock.advance(10 * secondMs);
     expect(sentBy(world, 'many')).toHaveLength(1_000);
+  });
+});
+
+describe('a subscription that got no more slots while room was scarce', () => {
+  it('asks again soon, however long the requests take that it has under way', async () => {
+    const world = worldOfTenants();
+    world.limits = { inFlight: 20 };
+    world.reply = ({ url, eventId }): Reply => (url.includes('few') ? (eventId.startsWith('slow') ? 'hang' : 200) : { status: 200, afterMs: 900 });
+    const others = Array.from({ length: 15 }, (_, n) => `other${n}-0`);
+    await subscribeAll(world, ['few-0', ...others]);
+    await world.start();
+    for (let n = 0; n < 3; n += 1) await world.publish(`slow-${n}`, ['few-0']);
+    await publishTo(world, others, 1);
+    expect(world.sent).toHaveLength(18);
+    const ids = await publishTo(world, ['few-0'], 4);
+    await world.clock.advance(500);
+    expect(world.sent).toHaveLength(18);
+    await world.clock.advance(secondMs);
+    expect(allAre(world, ids, 'DELIVERED')).toBe(true);
   });
 });
 

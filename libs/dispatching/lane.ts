@@ -65,7 +65,7 @@ export interface Lane extends SlotHolder {
   deletions: number;
   readonly breaker: Breaker;
   readonly pace: Pace;
-  /** Nothing starts before: the endpoint needs a rest, or something that every attempt needs could not be had. */
+  /** Nothing starts before, on the monotonic clock: the endpoint needs a rest, or something that every attempt needs could not be had. */
   blockedUntilMs: number;
   /** Slots it has taken; what was set aside has none. */
   held: number;
@@ -147,9 +147,9 @@ export function setOrdered(lane: Lane, ordered: boolean): void {
   lane.retries.setOrder(ordered ? 'log' : 'due');
 }
 
-/** Whether the lane may send now, its first delivery aside. ORDERED waits until the one before is durably recorded, and it is known what became of it. */
-export function hasRoom(lane: Lane, nowMs: number, perSubscription: number): boolean {
-  if (lane.asleep || lane.view === undefined || lane.blockedUntilMs > nowMs || lane.held >= lane.breaker.places) return false;
+/** Whether the lane may send one more, its first delivery and its rest aside. ORDERED waits until the one before is durably recorded, and it is known what became of it. */
+export function hasRoom(lane: Lane, perSubscription: number): boolean {
+  if (lane.asleep || lane.view === undefined || lane.held >= lane.breaker.places) return false;
   return lane.ordered ? lane.sending + lane.recording + lane.refreshing === 0 : lane.sending < perSubscription;
 }
 

@@ -209,6 +209,16 @@ describe('a subscription with a rate limit', () => {
     expect(inAnySpan(startsOf(world.sent), 0).most).toBeLessThanOrEqual(14);
   });
 
+  it('goes on as it was when the clock is set back', async () => {
+    const world = await limited(2, 'AT_LEAST_ONCE', 30);
+    await world.start();
+    await world.clock.advance(1_100);
+    const before = world.sent.length;
+    world.clock.setNow(world.clock.now() - 3_600_000);
+    await world.clock.advance(5 * secondMs);
+    expect(world.sent).toHaveLength(before + 10);
+  });
+
   it('that is taken away gets what waits at once', async () => {
     const world = await limited(1, 'AT_LEAST_ONCE', 50);
     await world.start();

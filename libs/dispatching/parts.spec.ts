@@ -106,6 +106,19 @@ describe('wake-ups', () => {
     expect(woken).toBe(1);
   });
 
+  it('come when the clock is set back, to be set anew', async () => {
+    const clock = simulatedClock();
+    const woken: string[] = [];
+    const wakeUps = new WakeUps<string>(clock, (items) => woken.push(...items));
+    wakeUps.set('a', clock.now() + 1_000);
+    wakeUps.set('b', clock.now() + 5_000);
+    clock.setNow(clock.now() - 3_600_000);
+    await clock.advance(1_000);
+    expect(woken).toEqual(['a', 'b']);
+    await clock.advance(2 * 3_600_000);
+    expect(woken).toEqual(['a', 'b']);
+  });
+
   it('that are not wanted any more do not come, and those that are stay in order', async () => {
     const clock = simulatedClock();
     const start = clock.now();

@@ -2,10 +2,12 @@ import type { Clock } from '#kernel';
 
 /** An operator who sets the clock is noticed within this time. */
 const longestSleepMs = 60_000;
+/** A clock that is set back by less delays a wake-up by no more than this. */
+const setBackMs = 100;
 /** So many that are skipped when they come may stand in the heap beside as many as are waited for. */
 const skippedAtMost = 64;
 
-/** Wakes items at their times, the earliest first, with one timer for all. An item set twice is woken at the earlier time. */
+/** Wakes items at their times, the earliest first, with one timer for all; all of them when the clock was set back, for their times may be others now. An item set twice is woken at the earlier time. */
 export class WakeUps<T> {
   readonly #clock: Clock;
   readonly #wake: (items: readonly T[]) => void;
@@ -13,11 +15,14 @@ export class WakeUps<T> {
   readonly #heap: { readonly atMs: number; readonly item: T }[] = [];
   readonly #times = new Map<T, number>();
   #armedForMs = Infinity;
+  /** The wall clock, less the monotonic one, when it was looked at last. */
+  #aheadMs: number;
   #disarm: () => void = () => undefined;
 
   constructor(clock: Clock, wake: (items: readonly T[]) => void) {
     this.#clock = clock;
     this.#wake = wake;
+    this.#aheadMs = clock.now() - clock.monotonicMs();
   }
 
   /** How many are held on to, those that will be skipped included. */
@@ -59,6 +64,25 @@ export class WakeUps<T> {
   #fire(): void {
     this.#armedForMs = Infinity;
     const nowMs = this.#clock.now();
+    const due = this.#wasSetBack(nowMs) ? this.#takeAll() : this.#takeDue(nowMs);
+    this.#wake(due);
+    this.#arm();
+  }
+
+  #wasSetBack(nowMs: number): boolean {
+    const beforeMs = this.#aheadMs;
+    this.#aheadMs = nowMs - this.#clock.monotonicMs();
+    return this.#aheadMs < beforeMs - setBackMs;
+  }
+
+  #takeAll(): readonly T[] {
+    const all = [...this.#times.keys()];
+    this.#heap.length = 0;
+    this.#times.clear();
+    return all;
+  }
+
+  #takeDue(nowMs: number): readonly T[] {
     const due: T[] = [];
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; first = this.#heap[0]) {
       this.#pop();
@@ -66,8 +90,7 @@ export class WakeUps<T> {
       this.#times.delete(first.item);
       due.push(first.item);
     }
-    this.#wake(due);
-    this.#arm();
+    return due;
   }
 
   #push(entry: { readonly atMs: number; readonly item: T }): void {
