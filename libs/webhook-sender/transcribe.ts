@@ -64,13 +64,19 @@ function textOf({ body, truncated }: ReceivedResponse): string {
  * would hit everything. Of a value that the end of the text cuts in two, the beginning is hidden too.
  */
 function redaction(custom: CustomHeaders = {}): (text: string) => string {
-  const values = Object.values(custom).map((secret) => secret.reveal()).filter((value) => value.length >= shortestHidden);
-  const forms = [...new Set(values.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]))].sort((a, b) => b.length - a.length);
+  const forms = [...new Set(Object.values(custom).flatMap((secret) => formsOf(secret.reveal())))].filter((form) => form.length >= shortestHidden).sort((a, b) => b.length - a.length);
   if (forms.length === 0) return (text) => text;
   return (text) => forms.reduce((shown, form) => withoutEnd(shown.replaceAll(form, hiddenValue), form), text);
 }
 
 const shortestHidden = 8;
+
+/** A value as it comes back: as it was, in the bytes it was sent in, and within JSON, where many write `\/` for a slash and ASCII only. */
+function formsOf(value: string): readonly string[] {
+  const json = JSON.stringify(value).slice(1, -1);
+  const ascii = json.replaceAll(/[\u0080-\u00ff]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return [value, new TextDecoder().decode(Buffer.from(value, 'latin1')), ...[json, ascii].flatMap((form) => [form, form.replaceAll('/', '\\/')])];
+}
 
 function withoutEnd(text: string, value: string): string {
   for (let length = Math.min(value.length - 1, text.length); length >= shortestHidden; length -= 1) {
