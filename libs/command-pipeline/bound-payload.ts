@@ -20,9 +20,12 @@ export async function boundPayload(of: Resource, payload: JsonObject, idMember: 
 }
 
 async function membersWithoutSecrets(of: Resource, object: JsonObject): Promise<JsonObject> {
-  const members = Object.entries(object).map(async ([name, value]) => [name, name.toLowerCase() === 'headers' ? await headersWithoutValues(of, value) : await withoutSecrets(of, value)] as const);
+  const members = Object.entries(object).map(async ([name, value]) => [name, holdsHeaders.test(name) ? await headersWithoutValues(of, value) : await withoutSecrets(of, value)] as const);
   return Object.fromEntries(await Promise.all(members));
 }
+
+/** What is kept need not be the payload of any command, and the flag of `kf` is `--header`. */
+const holdsHeaders = /^headers?$/i;
 
 /** What is kept need not be the payload of any command: a secret in the wrong place is still a secret. */
 async function withoutSecrets(of: Resource, value: Json): Promise<Json> {

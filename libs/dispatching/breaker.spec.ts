@@ -51,9 +51,17 @@ describe('the breaker of an endpoint', () => {
   });
 
   it('tries one at a time, at intervals that double up to a minute', () => {
+    for (const failure of [answerOf(null, 'timeout'), busy()]) {
+      const breaker = new Breaker();
+      expect(ends(breaker, ...times(4, bad), ...times(9, failure)).slice(4)).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * secondMs));
+      expect(breaker.places).toBe(1);
+    }
+  });
+
+  it('tries one that answers 5xx every two seconds at least: it may fail only at the deliveries that come first', () => {
     const breaker = new Breaker();
-    expect(ends(breaker, ...times(13, bad)).slice(4)).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * secondMs));
-    expect(breaker.places).toBe(1);
+    expect(ends(breaker, ...times(9, bad)).slice(4)).toEqual([1, 2, 2, 2, 2].map((seconds) => seconds * secondMs));
+    expect(ends(breaker, busy(), bad)).toEqual([32 * secondMs, 2 * secondMs]);
   });
 
   it('lets one more pass with each answer after it, up to all', () => {
@@ -175,7 +183,7 @@ describe('an endpoint that fails', () => {
 
   it('that is another one now is sent to at once', async () => {
     const world = await started();
-    world.reply = ({ url }) => (url.includes('alpha') ? 500 : 200);
+    world.reply = ({ url }) => (url.includes('alpha') ? { error: 'connection-reset' } : 200);
     await publishMany(world, 50, 'alpha');
     await world.clock.advance(5 * minuteMs);
     await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { eventPattern: '**', targetUrl: 'https://beta/hook', deliveryMode: 'AT_LEAST_ONCE', description: null } });
@@ -194,6 +202,15 @@ describe('an endpoint that fails', () => {
     const firsts = [...new Set(world.sent.map(({ eventId }) => eventId))];
     expect(firsts).toEqual(Array.from({ length: 30 }, (_, n) => `e-${n}`));
     expect(world.mostUnderWay.get('alpha')).toBe(1);
+  });
+
+  it('that fails only at some deliveries gets the others within a minute', async () => {
+    const world = await started();
+    world.reply = ({ eventId }) => (eventId.startsWith('bad') ? 500 : 200);
+    await publishMany(world, 20, 'alpha', 'bad');
+    const good = await publishMany(world, 20, 'alpha', 'good');
+    await world.clock.advance(minuteMs);
+    expect(good.every((id) => world.delivery(id).status === 'DELIVERED')).toBe(true);
   });
 
   it('does not slow down one that works, nor one that refuses some deliveries', async () => {

@@ -9,6 +9,8 @@ const overloaded: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 const failuresToOpen = 5;
 const firstRestMs = 1_000;
 const longestRestMs = 60_000;
+/** Of one that answers 5xx: it is there, and may fail only at the deliveries that stand before the others. */
+const longestRestOfAnsweringMs = 2_000;
 /** An endpoint that answers later than this is no quick one, whatever it answers. */
 const soonMs = 1_000;
 
@@ -34,8 +36,9 @@ const goOn: Reaction = { restMs: 0, isNews: false };
 /**
  * Keeps requests from an endpoint that fails. Closed, it passes all. Five failures in a row (no answer, 5xx, 429) open it, and so
  * does one answer that says overloaded: then nothing is sent for a second, or as long as the endpoint asks for within a minute, and
- * then one request at a time, at intervals that double up to a minute, until one is answered. Then one more at a time with each
- * answer, up to all; a failure meanwhile halves them. What waits stays where it is: nothing is counted that was not sent.
+ * then one request at a time, at intervals that double up to a minute (two seconds after another 5xx), until one is answered well.
+ * Then one more at a time with each answer, up to all; a failure meanwhile halves them. What waits stays where it is: nothing is
+ * counted that was not sent.
  */
 export class Breaker {
   #failures = 0;
@@ -65,7 +68,8 @@ export class Breaker {
     if (verdict === 'nothing') return goOn;
     if (verdict === 'well') return this.#answered(turn, most);
     const askedMs = verdict === 'overloaded' ? Math.min(Math.max(sent.retryAfterMs ?? 0, firstRestMs), longestRestMs) : 0;
-    return turn === this.#turn ? this.#failed(askedMs) : { restMs: askedMs, isNews: false };
+    const longestMs = verdict === 'failing' && sent.response !== null ? longestRestOfAnsweringMs : longestRestMs;
+    return turn === this.#turn ? this.#failed(askedMs, longestMs) : { restMs: askedMs, isNews: false };
   }
 
   /** The endpoint is another one now, or was mended. */
@@ -84,16 +88,16 @@ export class Breaker {
     return goOn;
   }
 
-  #failed(askedMs: number): Reaction {
+  #failed(askedMs: number, longestMs: number): Reaction {
     this.#failures += 1;
     const isNews = this.#failures === failuresToOpen;
-    const restMs = askedMs > 0 || this.isOpen || this.#failures >= failuresToOpen ? this.#open(askedMs) : 0;
+    const restMs = askedMs > 0 || this.isOpen || this.#failures >= failuresToOpen ? this.#open(askedMs, longestMs) : 0;
     if (restMs === 0 && this.#places < Infinity) this.#places = Math.max(1, Math.floor(this.#places / 2));
     return { restMs, isNews };
   }
 
-  #open(askedMs: number): number {
-    const restMs = Math.max(askedMs, Math.min(firstRestMs * 2 ** this.#openings, longestRestMs));
+  #open(askedMs: number, longestMs: number): number {
+    const restMs = Math.max(askedMs, Math.min(firstRestMs * 2 ** this.#openings, longestMs));
     this.#openings += 1;
     this.#turn += 1;
     this.#places = 1;

@@ -284,6 +284,17 @@ describe('fan-out', () => {
     expect([parsed.filter((text) => text === asked.data), parsed.filter((text) => text === other.data)]).toEqual([[asked.data], []]);
   });
 
+  it('lets no site wait for the filters of another', async () => {
+    const world = new World();
+    await world.subscription('whs_1', created('**'));
+    await world.subscription('whs_1', filtered('data.amount > 100'));
+    await world.subscription('whs_2', created('**'), other);
+    await world.log.publish(acme, 'e1', 'a.x', { amount: 101 });
+    await world.log.publish(other, 'e2', 'a.x');
+    await world.lives();
+    expect(world.scheduled).toEqual(['e2→whs_2', 'e1→whs_1']);
+  });
+
   it('changes nothing when every batch comes three times, and when it starts from the beginning again', async () => {
     const world = new World();
     await world.subscription('whs_1', created('**'));

@@ -149,9 +149,10 @@ class FanOutWork implements Work {
       const site = siteKey(event);
       if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, sites));
     }
-    const matching = addressed(published, receiversBySite);
-    if ([...receiversBySite.values()].some(({ filtered }) => filtered)) await this.#sendFiltered(matching, context);
-    else await this.#send(matching, context);
+    // Filters take time: who has none does not wait for them.
+    const [filtered, plain] = parted(published, ({ event }) => receiversBySite.get(siteKey(event))?.filtered === true);
+    await this.#send(addressed(plain, receiversBySite), context);
+    await this.#sendFiltered(addressed(filtered, receiversBySite), context);
   }
 
   async #send(events: Iterable<Addressed>, context: WorkContext): Promise<void> {

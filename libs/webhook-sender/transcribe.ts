@@ -44,12 +44,12 @@ function timingsOf({ start, end }: TranscriptSource): AttemptTimings {
 
 const tenths = (ms: number | null | undefined): number | null => (ms === null || ms === undefined ? null : Math.round(ms * 10) / 10);
 
-function responseOf(received: ReceivedResponse, redact: (text: string) => string): AttemptResponse {
+function responseOf(received: ReceivedResponse, redact: Redact): AttemptResponse {
   const headers: [string, string][] = [];
   for (const [name, value] of Object.entries(received.headers)) {
     if (value !== undefined) headers.push([name, redact(typeof value === 'string' ? value : value.join(', '))]);
   }
-  return { status: received.status, headers: Object.fromEntries(headers), body: redact(textOf(received)), truncated: received.truncated };
+  return { status: received.status, headers: Object.fromEntries(headers), body: redact(textOf(received), 'may-be-cut'), truncated: received.truncated };
 }
 
 /** Replacing what is not UTF-8 makes a text longer than its bytes; a character cut in two at the end is left out. */
@@ -59,14 +59,20 @@ function textOf({ body, truncated }: ReceivedResponse): string {
   return Buffer.byteLength(text) <= body.length ? text : new TextDecoder().decode(Buffer.from(text).subarray(0, body.length), { stream: true });
 }
 
+type Redact = (text: string, end?: 'may-be-cut') => string;
+
 /**
  * Receivers that echo requests would put the values of custom headers into the answer, as they are or within JSON; very short ones
- * would hit everything. Of a value that the end of the text cuts in two, the beginning is hidden too.
+ * would hit everything. Of a value that the end of a cut text cuts in two, the beginning is hidden too.
  */
-function redaction(custom: CustomHeaders = {}): (text: string) => string {
+function redaction(custom: CustomHeaders = {}): Redact {
   const forms = [...new Set(Object.values(custom).flatMap((secret) => formsOf(secret.reveal())))].filter((form) => form.length >= shortestHidden).sort((a, b) => b.length - a.length);
   if (forms.length === 0) return (text) => text;
-  return (text) => forms.reduce((shown, form) => withoutEnd(shown.replaceAll(form, hiddenValue), form), text);
+  return (text, end) =>
+    forms.reduce((shown, form) => {
+      const without = shown.replaceAll(form, hiddenValue);
+      return end === undefined ? without : withoutEnd(without, form);
+    }, text);
 }
 
 const shortestHidden = 8;
