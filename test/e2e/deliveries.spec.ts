@@ -111,7 +111,7 @@ describe('a delivery', () => {
     const { type, deliveries } = await receiver('ordered', ({ event }) => {
       const left = failing.get(event.id) ?? 0;
       failing.set(event.id, left - 1);
-      return { status: left > 0 ? 503 : 200 };
+      return { status: left > 0 ? 422 : 200 };
     }, { deliveryMode: 'ORDERED' });
     const items = ['o-1', 'o-2', 'o-3', 'o-4', 'o-5'].map((eventId) => ({ eventId, type, data: {} }));
     await api.ask('POST', `/api/events?siteId=${demo}`, { body: items });

@@ -121,7 +121,7 @@ let interrupted: { readonly code: unknown; readonly err: string };
 let bytesBefore: string;
 let done: Run;
 /** What the boxes answer: to what stays open until after the copy, and to what is recovered from before it on. */
-const answers = { open: 500, lost: 500 };
+const answers = { open: 422, lost: 422 };
 
 async function rotate(api: Api): Promise<readonly unknown[]> {
   const { resourceId: webhookSubscriptionId, result: first } = await api.subscribe(inbox.url('rotated'), 'rotated.*');

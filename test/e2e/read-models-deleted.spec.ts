@@ -6,16 +6,17 @@ import { eventually } from '../support/e2e/eventually.ts';
 import { engine, Home } from '../support/e2e/home.ts';
 import { type Received, type ReceiverProcess, startReceiverProcess } from '../support/receiver.ts';
 import { type ServerProcess, startServer } from '../support/server-process.ts';
+import { type HttpReceiver, startReceiver } from '../support/webhook-receivers.ts';
 
 const operator = { type: 'USER', id: 'operator' };
 /** So many that a rebuild folds the schedule of some deliveries before their outcome. */
 const events = engine === 'sqlite' ? 400 : 120;
-/** Nobody listens on this port: what goes there waits for a retry that does not come in this test. */
-const unreachable = 'http://127.0.0.1:9/';
 
 describe('read models that are deleted', () => {
   let home: Home;
   let receiver: ReceiverProcess;
+  /** It refuses every delivery, which waits for a retry that does not come in this test. */
+  let refusing: HttpReceiver;
   let server: ServerProcess;
   let received: Received[];
   let onReceived: () => void;
@@ -28,11 +29,13 @@ describe('read models that are deleted', () => {
       received.push(one);
       onReceived();
     });
+    refusing = await startReceiver((response) => void response.writeHead(404).end());
     server = await start();
   }, 60_000);
   afterEach(async () => {
     await server.stop();
     await receiver.close();
+    await refusing.close();
     await home.remove();
   });
 
@@ -71,7 +74,7 @@ describe('read models that are deleted', () => {
   it('come back from the log as they were, and no receiver notices', async () => {
     await subscribe('one', `${receiver.url}/one`);
     await subscribe('two', `${receiver.url}/two`);
-    await subscribe('dead', unreachable);
+    await subscribe('dead', refusing.url);
     const key = await command('CreateApiKey', { name: 'approver', scopes: ['site:acme:approve'], actor: { type: 'USER', id: 'approver' } });
     await json(`/api/keys?waitFor=${key.position}`);
     const published = await publish(events);

@@ -29,7 +29,7 @@ const perRequest = 1_000;
 describe(`a recovery of ${events} dead letters that is killed ${kills.length === 1 ? 'once' : `${kills.length} times`}`, () => {
   let installation: Installation;
   let receiver: HttpReceiver;
-  let answers = 500;
+  let answers = 422;
   /** The successful requests of each delivery, by the life of the server in which they came. */
   const successes: string[][] = [[]];
   const failures = new Map<string, number>();
