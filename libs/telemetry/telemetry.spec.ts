@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { Secret } from '#kernel';
@@ -23,6 +24,17 @@ describe('the log', () => {
     log.warn('two');
     log.fatal('three');
     expect(said).toEqual(['one', 'two', 'flush', 'three', 'flush']);
+  });
+
+  it('has every line when the process ends, and before that within a moment', () => {
+    const log = new URL('./index.ts', import.meta.url).href;
+    const said = (then: string): string => {
+      const script = `import { createLog } from '${log}'; createLog('info').info('last words'); ${then}`;
+      return spawnSync(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', script], { encoding: 'utf8', env: { PATH: process.env['PATH'] } }).stderr;
+    };
+    expect(said('process.exit(1);')).toContain('last words');
+    // Nothing is written at the end of one that is killed.
+    expect(said(`setTimeout(() => process.kill(process.pid, 'SIGKILL'), 2_000);`)).toContain('last words');
   });
 
   it('writes one JSON object per line with time, level and message', () => {
