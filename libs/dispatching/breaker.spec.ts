@@ -44,10 +44,32 @@ describe('the breaker of an endpoint', () => {
     }
   });
 
-  it('opens at once for one that says it has too much to do, for as long as it asks within a minute', () => {
-    for (const status of [429, 502, 503, 504]) expect(ends(new Breaker(), answerOf(status))).toEqual([secondMs]);
+  it.each([429, 502, 503, 504])('halves the places of one that says it has too much to do (%d); when it says so again, with nothing answered well in between, it opens', (status) => {
+    const breaker = new Breaker();
+    expect(ends(breaker, answerOf(status))).toEqual([0]);
+    expect(breaker).toMatchObject({ isOpen: false, places: 5 });
+    expect(ends(breaker, answerOf(status))).toEqual([secondMs]);
+    expect(breaker).toMatchObject({ isOpen: true, places: 1 });
+  });
+
+  it('opens at once for one that asks for a rest, for as long as it asks within a minute', () => {
+    expect(ends(new Breaker(), busy(100))).toEqual([secondMs]);
     expect(ends(new Breaker(), busy(30 * secondMs))).toEqual([30 * secondMs]);
     expect(ends(new Breaker(), busy(hourMs))).toEqual([minuteMs]);
+  });
+
+  it('halves once for what was under way together, and adds one with each round of good answers', () => {
+    const breaker = new Breaker();
+    const { turn } = breaker;
+    for (const sent of [ok, busy(), busy(), ok, busy(), ok]) breaker.ended(sent, turn, ordinary);
+    expect(breaker).toMatchObject({ isOpen: false, places: 5 });
+    const rounds = times(5, ok).map((sent) => {
+      ends(breaker, ...times(breaker.places + 1, sent));
+      return breaker.places;
+    });
+    expect(rounds).toEqual([6, 7, 8, 9, Infinity]);
+    expect(ends(breaker, busy(), ok, busy(), ok, busy())).toEqual(times(5, 0));
+    expect(breaker.places).toBe(1);
   });
 
   it('tries one at a time, at intervals that double up to a minute', () => {
@@ -66,7 +88,7 @@ describe('the breaker of an endpoint', () => {
 
   it('lets one more pass with each answer after it, up to all', () => {
     const breaker = new Breaker();
-    ends(breaker, busy());
+    ends(breaker, ...times(5, bad));
     const places = times(9, ok).map((sent) => {
       ends(breaker, sent);
       return breaker.places;
@@ -75,9 +97,16 @@ describe('the breaker of an endpoint', () => {
     expect(breaker.isOpen).toBe(false);
   });
 
+  it('lets one more pass with each round of answers where it said that it has too much to do', () => {
+    const breaker = new Breaker();
+    ends(breaker, busy(secondMs));
+    expect(ends(breaker, ok, ok, ok, ok, ok, ok)).toEqual(times(6, 0));
+    expect(breaker.places).toBe(3);
+  });
+
   it('a failure on the way back halves them, five in a row open it again, for a second', () => {
     const breaker = new Breaker();
-    ends(breaker, busy(), ...times(7, ok), bad);
+    ends(breaker, ...times(5, bad), ...times(7, ok), bad);
     expect(breaker).toMatchObject({ isOpen: false, places: 4 });
     expect(ends(breaker, ...times(4, bad))).toEqual([0, 0, 0, secondMs]);
   });
@@ -116,7 +145,7 @@ async function publishMany(world: DispatchingWorld, count: number, to: string, p
   return ids;
 }
 
-async function started(mode: 'AT_LEAST_ONCE' | 'ORDERED' = 'AT_LEAST_ONCE', schedule?: readonly number[]): Promise<DispatchingWorld> {
+async function started(mode: 'AT_LEAST_ONCE' | 'ORDERED' | 'BEST_EFFORT' = 'AT_LEAST_ONCE', schedule?: readonly number[]): Promise<DispatchingWorld> {
   const world = new DispatchingWorld();
   world.schedule = schedule;
   await world.subscribe('alpha', mode);
@@ -125,6 +154,67 @@ async function started(mode: 'AT_LEAST_ONCE' | 'ORDERED' = 'AT_LEAST_ONCE', sche
 }
 
 const gapsOf = (sent: readonly Sent[]): number[] => sent.slice(1).map(({ atMs }, index) => atMs - (sent[index]?.atMs ?? 0));
+
+describe('an endpoint that says it has too much to do', () => {
+  const seconds = 4;
+
+  /** Requests and refusals in a second, of an endpoint that could take 500: ten at a time, 20 ms each. */
+  async function ratesOf(says: (world: DispatchingWorld) => boolean, { afterMs = 20, retryAfterMs }: { afterMs?: number; retryAfterMs?: number } = {}): Promise<{ sent: number; refused: number }> {
+    const world = await started('BEST_EFFORT');
+    await publishMany(world, 500 * seconds + 100, 'alpha');
+    world.sent.length = 0;
+    let refused = 0;
+    world.reply = () => {
+      const isBusy = says(world);
+      if (isBusy) refused += 1;
+      return isBusy ? { status: 503, afterMs, retryAfterMs: retryAfterMs ?? null } : { status: 200, afterMs: 20 };
+    };
+    await world.clock.advance(seconds * secondMs);
+    return { sent: world.sent.length / seconds, refused: refused / seconds };
+  }
+
+  /** So many of all answers, however they come after one another. */
+  function share(of: number): () => boolean {
+    let state = 1;
+    return () => {
+      state = (state * 48_271) % 2_147_483_647;
+      return state < of * 2_147_483_647;
+    };
+  }
+
+  it.each([
+    { of: 0, least: 500, most: 500 },
+    { of: 1 / 100, least: 350, most: 500 },
+    { of: 1 / 10, least: 120, most: 250 },
+    { of: 1 / 2, least: 3, most: 20 },
+    { of: 1, least: 1, most: 5 },
+  ])('to $of of all requests gets as much less: $least to $most of 500 a second', async ({ of, least, most }) => {
+    const { sent } = await ratesOf(share(of));
+    expect(sent).toBeGreaterThanOrEqual(least);
+    expect(sent).toBeLessThanOrEqual(most);
+  });
+
+  it('beyond what it can take at a time gets most of that, with few refusals', async () => {
+    const { sent, refused } = await ratesOf((world) => (world.underWay.get('alpha') ?? 0) > 4, { afterMs: 2 });
+    expect(sent - refused).toBeGreaterThan(100);
+    expect(refused).toBeLessThan(0.1 * sent);
+  });
+
+  it('and asks for a rest gets it each time', async () => {
+    const { sent } = await ratesOf(share(1 / 100), { retryAfterMs: secondMs });
+    expect(sent).toBeLessThan(120);
+  });
+
+  it('to everything has fifteen requests before its rest, and then one at a time', async () => {
+    const world = await started();
+    world.reply = () => ({ status: 503, afterMs: 20 });
+    await publishMany(world, 100, 'alpha');
+    await world.clock.advance(999);
+    expect(world.sent).toHaveLength(15);
+    await world.clock.advance(6 * secondMs);
+    expect(world.sent).toHaveLength(17);
+  });
+});
 
 describe('an endpoint that fails', () => {
   it('gets one request at a time, ever more rarely; what waits costs a window, no attempt is counted that was not made, nothing is lost', async () => {
@@ -172,7 +262,7 @@ describe('an endpoint that fails', () => {
 
   it('is tried as soon when the clock is set back meanwhile', async () => {
     const world = await started();
-    world.reply = ({ eventId }) => (eventId === 'e1' ? 503 : 200);
+    world.reply = ({ eventId }) => (eventId === 'e1' ? { status: 503, retryAfterMs: secondMs } : 200);
     await world.publish('e1', ['alpha']);
     await world.clock.advance(100);
     await publishMany(world, 5, 'alpha');

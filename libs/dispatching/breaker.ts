@@ -34,22 +34,32 @@ export interface Reaction {
 const goOn: Reaction = { restMs: 0, isNews: false };
 
 /**
- * Keeps requests from an endpoint that fails. Closed, it passes all. Five failures in a row (no answer, 5xx, 429) open it, and so
- * does one answer that says overloaded: then nothing is sent for a second, or as long as the endpoint asks for within a minute, and
- * then one request at a time, at intervals that double up to a minute (two seconds after another 5xx), until one is answered well.
- * Then one more at a time with each answer, up to all; a failure meanwhile halves them. What waits stays where it is: nothing is
- * counted that was not sent.
+ * Keeps requests from an endpoint that fails. Closed, it passes all. Five failures in a row (no answer, 5xx, 429) open it: then
+ * nothing is sent for a second, and then one request at a time, at intervals that double up to a minute (two seconds after another
+ * 5xx), until one is answered well. Then one more at a time with each answer, up to all; a failure meanwhile halves them.
+ *
+ * One answer that says overloaded halves the places, and each round of good answers adds one: an endpoint that says it now and then
+ * gets about what it can take. One that asks for a rest gets it, up to a minute; so does one that says it again of what was sent
+ * after a halving, with nothing answered well in between. What waits stays where it is: nothing is counted that was not sent.
+ * Additive increase, multiplicative decrease, once for what was under way together: RFC 5681, section 3.1.
  */
 export class Breaker {
+  /** In a row. */
   #failures = 0;
   /** Openings since the last answer. */
   #openings = 0;
   #places = Infinity;
   #turn = 0;
+  /** The turn that the last opening began: what began before says nothing new. */
+  #openedTurn = 0;
+  /** Halved for an answer that said overloaded, and nothing was answered well since. */
+  #isDoubted = false;
+  /** It has said overloaded on the way: places are added with each round of answers, not with each answer. */
+  #isCareful = false;
 
   /** How many requests may be under way. */
   get places(): number {
-    return this.#places;
+    return Math.floor(this.#places);
   }
 
   /** Whether it has opened, and nothing was answered well since. */
@@ -57,7 +67,7 @@ export class Breaker {
     return this.#openings > 0;
   }
 
-  /** To be handed back with what came of a request that starts now: after an opening, earlier ones say nothing new. */
+  /** To be handed back with what came of a request that starts now. */
   get turn(): number {
     return this.#turn;
   }
@@ -67,9 +77,13 @@ export class Breaker {
     const verdict = verdictOf(sent);
     if (verdict === 'nothing') return goOn;
     if (verdict === 'well') return this.#answered(turn, most);
-    const askedMs = verdict === 'overloaded' ? Math.min(Math.max(sent.retryAfterMs ?? 0, firstRestMs), longestRestMs) : 0;
-    const longestMs = verdict === 'failing' && sent.response !== null ? longestRestOfAnsweringMs : longestRestMs;
-    return turn === this.#turn ? this.#failed(askedMs, longestMs) : { restMs: askedMs, isNews: false };
+    const askedMs = verdict === 'overloaded' ? Math.min(sent.retryAfterMs ?? 0, longestRestMs) : 0;
+    if (this.#isOldNews(verdict, turn)) return { restMs: askedMs, isNews: false };
+    this.#failures += 1;
+    const isNews = this.#failures === failuresToOpen;
+    if (askedMs > 0 || this.#isEnough(verdict)) return { restMs: this.#open(askedMs, verdict, sent), isNews };
+    this.#slowDown(verdict, most);
+    return { restMs: 0, isNews };
   }
 
   /** The endpoint is another one now, or was mended. */
@@ -78,29 +92,51 @@ export class Breaker {
     this.#openings = 0;
     this.#places = Infinity;
     this.#turn += 1;
+    this.#openedTurn = this.#turn;
+    this.#isDoubted = false;
+    this.#isCareful = false;
   }
 
   #answered(turn: number, most: number): Reaction {
     this.#failures = 0;
     this.#openings = 0;
-    if (turn === this.#turn) this.#places += 1;
-    if (this.#places >= most) this.#places = Infinity;
+    this.#isDoubted = false;
+    if (turn === this.#turn) this.#places += this.#isCareful ? 1 / this.#places : 1;
+    if (this.#places < most) return goOn;
+    this.#places = Infinity;
+    this.#isCareful = false;
     return goOn;
   }
 
-  #failed(askedMs: number, longestMs: number): Reaction {
-    this.#failures += 1;
-    const isNews = this.#failures === failuresToOpen;
-    const restMs = askedMs > 0 || this.isOpen || this.#failures >= failuresToOpen ? this.#open(askedMs, longestMs) : 0;
-    if (restMs === 0 && this.#places < Infinity) this.#places = Math.max(1, Math.floor(this.#places / 2));
-    return { restMs, isNews };
+  /** What began before an opening opens no further, and what began before a halving halves no further. */
+  #isOldNews(verdict: Verdict, turn: number): boolean {
+    return turn < (verdict === 'overloaded' ? this.#turn : this.#openedTurn);
   }
 
-  #open(askedMs: number, longestMs: number): number {
+  #isEnough(verdict: Verdict): boolean {
+    const again = verdict === 'overloaded' && this.#isDoubted;
+    return again || this.isOpen || this.#failures >= failuresToOpen;
+  }
+
+  #slowDown(verdict: Verdict, most: number): void {
+    const isOverloaded = verdict === 'overloaded';
+    if (!isOverloaded && this.#places === Infinity) return;
+    this.#places = Math.max(1, Math.floor(Math.min(this.#places, most) / 2));
+    if (!isOverloaded) return;
+    this.#turn += 1;
+    this.#isDoubted = true;
+    this.#isCareful = true;
+  }
+
+  #open(askedMs: number, verdict: Verdict, { response }: SentRequest): number {
+    const longestMs = verdict === 'failing' && response !== null ? longestRestOfAnsweringMs : longestRestMs;
     const restMs = Math.max(askedMs, Math.min(firstRestMs * 2 ** this.#openings, longestMs));
     this.#openings += 1;
     this.#turn += 1;
+    this.#openedTurn = this.#turn;
     this.#places = 1;
+    this.#isDoubted = false;
+    this.#isCareful ||= verdict === 'overloaded';
     return restMs;
   }
 }

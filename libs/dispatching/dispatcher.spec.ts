@@ -250,17 +250,19 @@ describe('retries', () => {
     expect(world.sent).toHaveLength(2);
   });
 
-  it.each([429, 502, 503, 504])('slow the endpoint down after %i: its other deliveries wait a second, those of others do not', async (status) => {
+  it.each([429, 502, 503, 504])('slow the endpoint down after %i: half of its other deliveries wait, and all a second when it says so again; those of others do not', async (status) => {
     const world = await started();
     await world.subscribe('beta');
-    world.reply = ({ eventId }) => (eventId === 'e1' ? status : 200);
+    world.reply = ({ url }) => ({ status: url.includes('alpha') ? status : 200, afterMs: 20 });
     await world.publish('e1', ['alpha']);
     await world.clock.advance(100);
-    await world.publish('e2', ['alpha', 'beta']);
+    const later = Array.from({ length: 9 }, (_, n) => `e${n + 2}`);
+    for (const eventId of later) await world.publish(eventId, ['alpha', 'beta']);
     await world.clock.advance(100);
-    expect(world.sent.map(({ url, eventId }) => [url, eventId])).toEqual([['https://alpha/hook', 'e1'], ['https://beta/hook', 'e2']]);
+    expect(world.sentTo('alpha').map(({ eventId }) => eventId)).toEqual(['e1', ...later.slice(0, 5)]);
+    expect(world.sentTo('beta').map(({ eventId }) => eventId)).toEqual(later);
     await world.clock.advance(secondMs);
-    expect(world.sent.slice(2).map(({ url, eventId }) => [url, eventId])).toEqual([['https://alpha/hook', 'e2']]);
+    expect(world.sentTo('alpha').map(({ eventId }) => eventId)).toEqual(['e1', ...later.slice(0, 6)]);
   });
 
   it('leave the endpoint alone for as long as it asks, within a minute', async () => {

@@ -12,7 +12,7 @@ import { simulatedClock, type SimulatedClock } from './simulated-clock.ts';
 export const site: Site = { tenant: 'acme', environment: 'production' };
 
 /** What the receiver does with a request: a status, more of an answer, an error code, or silence until it is aborted. */
-export type Reply = number | { readonly status?: number; readonly retryAfterMs?: number; readonly error?: string; readonly afterMs?: number } | 'hang';
+export type Reply = number | { readonly status?: number; readonly retryAfterMs?: number | null; readonly error?: string; readonly afterMs?: number } | 'hang';
 
 export interface Sent {
   readonly atMs: number;
