@@ -6,6 +6,7 @@ import type { DeliveryView, DueDelivery, Page, Place } from '#read-models';
 import { evolveSubscription, initialSubscription, type SubscriptionEvent } from '#subscriptions';
 import { readModelsFixture } from '../../test/support/read-models.ts';
 import { ModelFile } from './model-file.ts';
+import { approvalCandidates } from './queries/approvals.ts';
 import { deliveryView, lanes, listDeliveries, openDeliveries } from './queries/deliveries.ts';
 
 const site: Site = { tenant: 't', environment: 'production' };
@@ -17,6 +18,22 @@ const items = <Item>(page: Page<Item> | Refusal): readonly Item[] => {
   if (isRefusal(page)) throw new Error(page.detail);
   return page.items;
 };
+
+/** How SQLite will go about what is asked. */
+function plansOf(ask: (database: ModelFile['database']) => void): readonly string[] {
+  const model = new ModelFile(join(of().dataDir, 'plans.db'), { historyDays: 30 });
+  const plans: string[] = [];
+  const prepare = model.database.prepare.bind(model.database);
+  model.database.prepare = (text: string) => {
+    const values = [...text.matchAll(/\?/g)].map(() => null);
+    const named = Object.fromEntries([...text.matchAll(/@(\w+)/g)].map(([, name = '']) => [name, null]));
+    plans.push(...prepare(`EXPLAIN QUERY PLAN ${text}`).all(...values, named).map((step) => (step as { detail: string }).detail));
+    return prepare(text);
+  };
+  ask(model.database);
+  model.close();
+  return plans;
+}
 
 /** Every page of a list, two items at a time. */
 async function pages<Item>(list: (cursor: string | undefined) => Promise<Page<Item> | Refusal>): Promise<readonly Item[]> {
@@ -313,19 +330,13 @@ describe('the feed of open deliveries', () => {
   });
 
   it('is read from its indexes, however many deliveries there are', () => {
-    const model = new ModelFile(join(of().dataDir, 'plans.db'), { historyDays: 30 });
-    const plans: string[] = [];
-    const prepare = model.database.prepare.bind(model.database);
-    model.database.prepare = (text: string) => {
-      plans.push(...prepare(`EXPLAIN QUERY PLAN ${text}`).all(...[...text.matchAll(/\?/g)].map(() => null)).map((step) => (step as { detail: string }).detail));
-      return prepare(text);
-    };
     const feed = { site, subscriptionId: 'whs_1', after: null, limit: 10 } as const;
-    openDeliveries(model.database, { ...feed, status: 'PENDING', order: 'log' });
-    openDeliveries(model.database, { ...feed, status: 'SCHEDULED', order: 'due' });
-    lanes(model.database);
-    listDeliveries(model.database, { site, subscriptionId: 'whs_1', limit: 10 });
-    model.close();
+    const plans = plansOf((database) => {
+      openDeliveries(database, { ...feed, status: 'PENDING', order: 'log' });
+      openDeliveries(database, { ...feed, status: 'SCHEDULED', order: 'due' });
+      lanes(database);
+      listDeliveries(database, { site, subscriptionId: 'whs_1', limit: 10 });
+    });
     expect(plans.filter((step) => step.includes('TEMP B-TREE') || /SCAN d/.test(step))).toEqual([]);
     expect(plans.filter((step) => step.includes('SEARCH d USING')).length).toBe(5);
   });
@@ -377,6 +388,11 @@ describe('approvals', () => {
     expect(await listed({ status: 'EXPIRED' })).toEqual(['apr_2']);
     expect(await listed({ requester: { type: 'USER', id: 'ann' } })).toEqual(['apr_3', 'apr_1']);
     expect(items(await models.listApprovals({ site, status: 'PENDING', limit: 2 }))).toMatchObject([{ id: 'apr_1', overdue: true, revision: 1 }]);
+  });
+
+  it('for a resource are found by its index, however many approvals there are', () => {
+    const plans = plansOf((database) => approvalCandidates(database, { site, commandType: 'RotateWebhookSubscriptionSecret', resourceId: 'whs_1', nowMs: 0 }));
+    expect(plans.filter((step) => / a( |$)/.test(step))).toEqual([expect.stringContaining('(tenant=? AND environment=? AND resourceId=? AND commandType=?)')]);
   });
 
   it('read as invalidated from the moment their policy is another', async () => {
