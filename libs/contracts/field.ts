@@ -1,4 +1,4 @@
-import { IsArray, ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
+import { ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
 import type { JsonSchema, Kind } from './kinds.ts';
 
 export type Dto<T extends object = object> = new () => T;
@@ -20,6 +20,8 @@ export interface FieldContext {
   /** Of a list of objects: more are refused before any of them is looked at. */
   readonly maxItems?: number;
   readonly doc: FieldDoc;
+  /** What is wrong with a value, without regard to what is inside of it where it holds objects of a class; undefined: nothing. */
+  wrong(value: unknown): string | undefined;
 }
 
 interface ListDoc extends FieldDoc {
@@ -27,8 +29,10 @@ interface ListDoc extends FieldDoc {
   readonly maxItems?: number;
 }
 
-const presence = (doc: FieldDoc): PropertyDecorator =>
-  ValidateIf((_object, value) => !(value === undefined && doc.optional === true) && !(value === null && doc.nullable === true));
+/** Whether a field without a value, or with null, is as it should be. */
+export const isLeftOut = ({ optional, nullable }: FieldDoc, value: unknown): boolean => (value === undefined && optional === true) || (value === null && nullable === true);
+
+const presence = (doc: FieldDoc): PropertyDecorator => ValidateIf((_object, value) => !isLeftOut(doc, value));
 
 const all =
   (...decorators: readonly PropertyDecorator[]): PropertyDecorator =>
@@ -36,12 +40,15 @@ const all =
     for (const decorate of decorators) decorate(target, property);
   };
 
-const mustBe = (right: string) => `must be ${right}`;
+const unless = (right: string, isRight: (value: unknown) => boolean) => (value: unknown): string | undefined => (isRight(value) ? undefined : `must be ${right}`);
+
+const check = (name: string, context: FieldContext): PropertyDecorator =>
+  ValidateBy({ name, validator: { validate: (value) => context.wrong(value) === undefined, defaultMessage: (of) => context.wrong(of?.value) ?? '' } }, { context });
 
 /** A field of one kind of value. */
 export function Field(kind: Kind, doc: FieldDoc = {}): PropertyDecorator {
-  const context: FieldContext = { schema: kind.schema, doc };
-  return all(presence(doc), ValidateBy({ name: 'kind', validator: { validate: (value) => kind.matches(value), defaultMessage: (of) => kind.wrong?.(of?.value) ?? mustBe(kind.right) } }, { context }));
+  const wrong = (value: unknown): string | undefined => (kind.matches(value) ? undefined : (kind.wrong?.(value) ?? `must be ${kind.right}`));
+  return all(presence(doc), check('kind', { schema: kind.schema, doc, wrong }));
 }
 
 /** A field that holds several values of one kind, without repetition. */
@@ -58,16 +65,11 @@ const isObject = (value: unknown): boolean => typeof value === 'object' && value
 
 /** A field that holds an object of another class. */
 export function Nested(dto: () => Dto, doc: FieldDoc = {}): PropertyDecorator {
-  const context: FieldContext = { dto, doc };
-  return all(
-    presence(doc),
-    ValidateNested(),
-    ValidateBy({ name: 'object', validator: { validate: isObject, defaultMessage: () => mustBe('a JSON object') } }, { context }),
-  );
+  return all(presence(doc), ValidateNested(), check('object', { dto, doc, wrong: unless('a JSON object', isObject) }));
 }
 
 /** A field that holds several objects of another class. */
 export function NestedList(dto: () => Dto, { maxItems, ...doc }: Omit<ListDoc, 'minItems'> = {}): PropertyDecorator {
-  const context: FieldContext = { dto, many: true, doc, ...(maxItems === undefined ? {} : { maxItems }) };
-  return all(presence(doc), ValidateNested({ each: true }), IsArray({ message: mustBe('a list of JSON objects'), context }));
+  const context: FieldContext = { dto, many: true, doc, ...(maxItems === undefined ? {} : { maxItems }), wrong: unless('a list of JSON objects', Array.isArray) };
+  return all(presence(doc), ValidateNested({ each: true }), check('list', context));
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { validateSync } from 'class-validator';
 import fc from 'fast-check';
 import { deliveryModes as domainDeliveryModes } from '#subscriptions';
 import { gateableCommands as domainGateableCommands } from '#approvals';
@@ -41,6 +42,8 @@ describe('reading a request', () => {
     const body = { tenant: 'Acme', actor: { type: 'ROBOT', id: 'x', onBehalfOf: [{ type: 'USER' }, 'sam'] }, payload: [] };
     expect(Object.keys(errorsOf(CommandBody, body)).sort()).toEqual(['actor.onBehalfOf[0].id', 'actor.onBehalfOf[1]', 'actor.type', 'payload', 'tenant']);
     expect(errorsOf(CommandBody, { ...body, actor: 'sam' })).toHaveProperty('actor', 'must be a JSON object');
+    const actor = { type: 'USER', id: 'sam', onBehalfOf: [null, [{ type: 'USER', id: 'ann' }], { type: 'USER', id: 'ann' }] };
+    expect(errorsOf(CommandBody, { ...body, tenant: 'acme', actor, payload: {} })).toEqual({ 'actor.onBehalfOf[0]': 'must be a JSON object', 'actor.onBehalfOf[1]': 'must be a JSON object' });
     expect(errorsOf(SetApprovalPolicyPayload, { commandType: 'PauseWebhookSubscription', required: true, approvers: [{ type: 'USER', id: 'a', name: 'x' }] })).toEqual({ 'approvers[0].name': expect.stringContaining('not a known field') });
   });
 
@@ -51,6 +54,20 @@ describe('reading a request', () => {
     expect(errorsOf(SetApprovalPolicyPayload, { commandType: 'PauseWebhookSubscription', required: true, approvers: many(101) })).toEqual({ approvers: 'must be a list of at most 100 JSON objects' });
     const unknown = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`unknown${index}`, 1]));
     expect(Object.keys(errorsOf(UpsertWebhookSubscriptionPayload, { ...upsert, ...unknown }))).toHaveLength(100);
+  });
+
+  it('says of every field what class-validator says of it', () => {
+    const value = fc.constantFrom(undefined, null, true, 0, 1, 1.5, -1, '', 'acme', 'ACTIVE', 'ORDERED', 'version.*', 'https://example.com/', 'managed', '0s,5s', '2026-11-03T14:00:00Z', 'PauseWebhookSubscription', ['admin'], ['admin', 'admin'], [], {}, { a: 'b' }, { type: 'USER', id: 'sam' }, { type: 'ROBOT' });
+    for (const dto of [CommandBody, ...Object.values<Dto>(commandPayloads)]) {
+      const members = fc.dictionary(fc.constantFrom(...fieldsOf(dto).keys()), fc.oneof(value, fc.array(fc.constantFrom({ type: 'USER', id: 'sam' }, { type: 'ROBOT' }))), { noNullPrototype: true });
+      fc.assert(
+        fc.property(members, (json) => {
+          const says = validateSync(Object.assign(new dto(), json), { stopAtFirstError: true, forbidUnknownValues: false }).flatMap(({ property, constraints = {}, value: found }) => Object.values(constraints).map((text) => [property, found === undefined ? `is required; it ${text}` : text]));
+          const own = Object.entries(errorsOf(dto, json)).filter(([path]) => fieldsOf(dto).has(path));
+          expect(own).toEqual(says);
+        }),
+      );
+    }
   });
 
   it('takes null only where it says so', () => {

@@ -1,6 +1,6 @@
-import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
+import { getMetadataStorage } from 'class-validator';
 import { didYouMean } from '#kernel';
-import type { Dto, FieldContext } from './field.ts';
+import { type Dto, type FieldContext, isLeftOut } from './field.ts';
 import { limits } from './limits.ts';
 import type { FieldError } from './problems.ts';
 
@@ -29,8 +29,7 @@ export function readDto<T extends object>(dto: Dto<T>, json: unknown, at = ''): 
   if (!isRecord(json)) return { errors: [{ path: at, message: 'must be a JSON object' }] };
   const unknown: FieldError[] = [];
   const instance = asInstance(dto, json, at, unknown);
-  const invalid = validateSync(instance, { stopAtFirstError: true, forbidUnknownValues: false }).flatMap((error) => fieldErrors(error, at));
-  const errors = [...unknown, ...invalid];
+  const errors = [...unknown, ...wrongIn(dto, instance, at)];
   return errors.length === 0 ? { value: instance } : { errors };
 }
 
@@ -42,15 +41,13 @@ function asInstance<T extends object>(dto: Dto<T>, json: Readonly<Record<string,
   const instance = new dto();
   for (const name of Object.keys(json)) {
     const field = fields.get(name);
-    const path = join(at, shown(name));
-    if (field === undefined) note(unknown, path, () => `is not a known field.${didYouMean(name, fields.keys())}`);
-    else Reflect.set(instance, name, nested(field, json[name], path, unknown));
+    if (field === undefined) note(unknown, join(at, shown(name)), () => `is not a known field.${didYouMean(name, fields.keys())}`);
+    else Reflect.set(instance, name, field.dto === undefined ? json[name] : nested(field, field.dto, json[name], join(at, name), unknown));
   }
   return instance;
 }
 
-function nested({ dto, many, maxItems = Infinity }: FieldContext, value: unknown, path: string, unknown: FieldError[]): unknown {
-  if (dto === undefined) return value;
+function nested({ many, maxItems = Infinity }: FieldContext, dto: () => Dto, value: unknown, path: string, unknown: FieldError[]): unknown {
   if (many === true && Array.isArray(value)) {
     if (value.length > maxItems) {
       note(unknown, path, () => `must be a list of at most ${maxItems} JSON objects`);
@@ -73,10 +70,24 @@ const join = (at: string, name: string): string => {
   return at === '' ? name : `${at}.${name}`;
 };
 
-function fieldErrors(error: ValidationError, at: string): FieldError[] {
-  const path = join(at, error.property);
-  const children = (error.children ?? []).flatMap((child) => fieldErrors(child, path));
-  const [message] = Object.entries(error.constraints ?? {}).flatMap(([constraint, text]) => (constraint === 'nestedValidation' ? [] : [text]));
-  if (message !== undefined) return [{ path, message: error.value === undefined ? `is required; it ${message}` : message }, ...children];
-  return children.length > 0 ? children : [{ path, message: 'must be a JSON object' }];
+/**
+ * What is wrong with the fields of an instance, in the order of their declaration. The checks are those that class-validator has in its
+ * metadata; it collects these anew for each object, which made a tenth of a command's time and a quarter of its garbage.
+ */
+function* wrongIn(dto: Dto, instance: object, at: string): Generator<FieldError> {
+  for (const [name, field] of fieldsOf(dto)) {
+    const value: unknown = Reflect.get(instance, name);
+    if (isLeftOut(field.doc, value)) continue;
+    const message = field.wrong(value);
+    if (message !== undefined) yield { path: join(at, name), message: value === undefined ? `is required; it ${message}` : message };
+    else if (field.dto !== undefined) yield* wrongInside(field.dto(), value, join(at, name));
+  }
+}
+
+function* wrongInside(dto: Dto, value: unknown, at: string): Generator<FieldError> {
+  const items: readonly (readonly [unknown, string])[] = Array.isArray(value) ? value.map((item: unknown, index) => [item, `${at}[${index}]`]) : [[value, at]];
+  for (const [item, path] of items) {
+    if (isRecord(item)) yield* wrongIn(dto, item, path);
+    else yield { path, message: 'must be a JSON object' };
+  }
 }

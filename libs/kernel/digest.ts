@@ -22,9 +22,32 @@ export function hmacSha256Hex(key: Uint8Array, input: string): string {
  * `namespace` is a UUID in its usual text form.
  */
 export function uuidV5(namespace: string, name: string): string {
-  const hex = hash('sha1', Buffer.concat([uuidBytes(namespace), Buffer.from(name, 'utf8')]), 'hex');
-  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0b11) | 0b1000).toString(16);
-  return dashed(`${hex.slice(0, 12)}5${hex.slice(13, 16)}${variant}${hex.slice(17)}`);
+  const needed = uuidLength + 3 * name.length;
+  const bytes = needed <= scratch.length ? scratch : Buffer.allocUnsafe(needed);
+  writeUuid(bytes, namespace);
+  const hex = hash('sha1', bytes.subarray(0, uuidLength + bytes.write(name, uuidLength, 'utf8')), 'hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variantDigits[nibbleOf(hex, 16) & 0b11]}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+const uuidLength = 16;
+const scratch = Buffer.allocUnsafe(1_024);
+const variantDigits = '89ab';
+const dash = 0x2d;
+
+/** The bytes of a UUID's text, at the start of the buffer. */
+function writeUuid(bytes: Uint8Array, uuid: string): void {
+  let at = 0;
+  for (let index = 0; index < uuid.length; index += 2) {
+    if (uuid.charCodeAt(index) === dash) index += 1;
+    bytes[at] = (nibbleOf(uuid, index) << 4) | nibbleOf(uuid, index + 1);
+    at += 1;
+  }
+}
+
+/** The value of a hexadecimal digit, in either case. */
+function nibbleOf(text: string, index: number): number {
+  const code = text.charCodeAt(index);
+  return (code & 0xf) + (code > 0x39 ? 9 : 0);
 }
 
 /** Bytes (the first 16) as a UUID's text. */

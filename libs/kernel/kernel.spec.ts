@@ -44,6 +44,9 @@ describe('digests', () => {
     expect(hmacSha256Hex(Buffer.from('Jefe'), 'what do ya want for nothing?')).toBe('5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843');
     // RFC 9562, appendix A.4.
     expect(uuidV5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'www.example.com')).toBe('2ed6657d-e927-568b-95e1-2665a8aea6a2');
+    // Python's uuid.uuid5: a name beyond ASCII, a long one, and a namespace in capitals.
+    expect(uuidV5('6BA7B810-9DAD-11D1-80B4-00C04FD430C8', 'häuser €')).toBe('db028405-c90b-58d4-8b50-62ffd86d31ff');
+    expect(uuidV5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'x'.repeat(2_000))).toBe('63b4237f-9239-540d-bf85-4c4211f1b4d1');
   });
 });
 
