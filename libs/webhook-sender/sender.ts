@@ -55,6 +55,7 @@ export function createSender(options: SenderOptions): Sender {
   const { clock, userAgent, resolve = createResolver({ clock }), maxConnectionsPerOrigin = 256, maxOrigins = 1_024, onFailure } = options;
   const origins = new Origins({ dial: createDial({ ...options, resolve }), maxConnectionsPerOrigin, maxOrigins });
   const underWay = new Set<Exchange>();
+  const aborts = new Aborts();
   let closing: PromiseWithResolvers<void> | undefined;
 
   const exchangeOf = (request: AttemptRequest, target: Target | undefined, headers: string[], body: Uint8Array): Promise<ExchangeEnd> =>
@@ -62,16 +63,15 @@ export function createSender(options: SenderOptions): Sender {
       const exchange = new Exchange(clock, (end) => {
         underWay.delete(exchange);
         cancelDeadline();
-        request.signal?.removeEventListener('abort', abort);
+        aborts.forget(request.signal, exchange);
         // undici frees the connection in the next turn; a caller who goes on before that would have it open another one.
         queueMicrotask(() => setImmediate(resolveEnd, end));
         if (underWay.size === 0) closing?.resolve();
       });
-      const abort = (): void => exchange.stop('aborted');
       const cancelDeadline = clock.after(request.timeoutMs ?? defaultTimeoutMs, () => exchange.stop('timeout'));
-      request.signal?.addEventListener('abort', abort, { once: true });
+      aborts.stop(exchange, request.signal);
       underWay.add(exchange);
-      if (closing !== undefined || request.signal?.aborted === true) abort();
+      if (closing !== undefined || request.signal?.aborted === true) exchange.stop('aborted');
       else if (target === undefined) exchange.stop('target-refused');
       else origins.send(target.origin, { method: 'POST', path: target.path, headers, body }, exchange);
     });
@@ -99,6 +99,27 @@ export function createSender(options: SenderOptions): Sender {
       await origins.destroy();
     },
   };
+}
+
+/** Exchanges to be stopped when a signal aborts. A signal hears of one listener for all: adding one more would look at each that it has. */
+class Aborts {
+  readonly #underWay = new WeakMap<AbortSignal, Set<Exchange>>();
+
+  stop(exchange: Exchange, signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const known = this.#underWay.get(signal);
+    if (known !== undefined) {
+      known.add(exchange);
+      return;
+    }
+    const together = new Set([exchange]);
+    this.#underWay.set(signal, together);
+    signal.addEventListener('abort', () => together.forEach((one) => one.stop('aborted')), { once: true });
+  }
+
+  forget(signal: AbortSignal | undefined, exchange: Exchange): void {
+    if (signal !== undefined) this.#underWay.get(signal)?.delete(exchange);
+  }
 }
 
 const withoutCredentials = (url: string): string => url.replace(/\/\/[^/?#]*@/, '//[redacted]@');
