@@ -1,5 +1,5 @@
 import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
-import { type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
+import { appendEach, type AppendResult, type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, type Ids, isLedgerEvent, type Metadata, type NewEvent, type RecordedEvent, stored } from '#kernel';
 
 export type OutcomeEvent = Extract<DeliveryEvent, { type: 'WebhookDeliverySucceeded' | 'WebhookDeliveryAttemptFailed' | 'WebhookDeliveryDeadLettered' }>;
@@ -23,7 +23,7 @@ export interface Recorded {
 }
 
 export interface RecorderParts {
-  readonly store: Pick<EventStore, 'append' | 'readStream'>;
+  readonly store: Pick<EventStore, 'append' | 'appendEach' | 'readStream'>;
   readonly transcripts: { write(text: string): Promise<void> };
   readonly clock: Clock;
   readonly ids: Ids;
@@ -32,11 +32,19 @@ export interface RecorderParts {
   readonly maxWaitMs: number;
 }
 
+/** An outcome whose transcript is durable. */
+interface Ready {
+  readonly finished: Finished;
+  readonly event: NewEvent;
+  readonly resolve: (recorded: Recorded | Promise<Recorded>) => void;
+}
+
 /** Records outcomes: the transcript first, then the outcome at the delivery's exact revision; many at a time, none waits for another. */
 export class OutcomeRecorder {
   readonly #parts: RecorderParts;
   /** In the order of their coming. */
   readonly #unrecorded = new Map<Finished, number>();
+  #ready: Ready[] = [];
 
   constructor(parts: RecorderParts) {
     this.#parts = parts;
@@ -68,13 +76,32 @@ export class OutcomeRecorder {
     }
   }
 
-  async #append(finished: Finished): Promise<Recorded> {
+  /** Outcomes whose transcripts have become durable together go together. */
+  #append(finished: Finished): Promise<Recorded> {
+    return new Promise((resolve) => {
+      this.#ready.push({ finished, event: newEvent(this.#parts.ids.uuid(), finished.event, finished.metadata), resolve });
+      if (this.#ready.length === 1) queueMicrotask(() => void this.#appendReady());
+    });
+  }
+
+  async #appendReady(): Promise<void> {
+    const ready = this.#ready;
+    this.#ready = [];
+    const results = await appendEach(this.#parts.store, ready.map(({ finished: { stream, revision: expected }, event }) => ({ stream, expected, event })));
+    ready.forEach(({ finished, event, resolve }, index) => {
+      const result = results[index];
+      if (result !== undefined) resolve(result instanceof Error ? this.#insist(finished, event, result) : { revision: result.revision });
+    });
+  }
+
+  /** What the first append has failed with says what to do next. */
+  async #insist(finished: Finished, first: NewEvent, error: Error): Promise<Recorded> {
     const { store, ids, patience } = this.#parts;
     const { stream, metadata } = finished;
-    let event = newEvent(ids.uuid(), finished.event, metadata);
+    let event = first;
     let expected = finished.revision;
+    let revision = await this.#appendAt(stream, expected, event, error);
     for (;;) {
-      const revision = await this.#appendAt(stream, expected, event);
       // Only at the revision of the request is it known what follows.
       if (revision !== undefined && expected === finished.revision) return { revision };
       const history = await patiently(() => store.readStream(stream), patience);
@@ -86,14 +113,21 @@ export class OutcomeRecorder {
       // A receipt says nothing about the delivery; after anything else this request came too late to change it.
       const overtaken = history.some((other) => other.revision > finished.revision && !isLedgerEvent(other));
       if (overtaken) event = newEvent(ids.uuid(), duplicate(finished.event.data, state.attempts + 1), metadata);
+      revision = await this.#appendAt(stream, expected, event);
     }
   }
 
-  /** The event's revision, or undefined when the stream stands elsewhere. */
-  async #appendAt(stream: string, expected: number, event: NewEvent): Promise<number | undefined> {
+  /** The event's revision, or undefined when the stream stands elsewhere. `failed`: what an append has come to already. */
+  async #appendAt(stream: string, expected: number, event: NewEvent, failed?: Error): Promise<number | undefined> {
     const { store, patience } = this.#parts;
+    let before = failed;
+    const append = (): Promise<AppendResult> => {
+      const error = before;
+      before = undefined;
+      return error === undefined ? store.append(stream, expected, [event]) : Promise.reject(error);
+    };
     try {
-      return (await patiently(() => store.append(stream, expected, [event]), patience)).revision;
+      return (await patiently(append, patience)).revision;
     } catch (error) {
       if (error instanceof WrongExpectedRevision) return undefined;
       throw error;

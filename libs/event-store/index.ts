@@ -1,4 +1,5 @@
 export { appendBytes } from './admission.ts';
+export { appendEach } from './append-each.ts';
 export { Growth } from './follow.ts';
 export { lastEvent } from './last-event.ts';
 export { patiently, type Patience } from './patience.ts';
@@ -11,6 +12,7 @@ export {
   type ExpectedRevision,
   maxAppendBytes,
   OutcomeUnknown,
+  type SingleAppend,
   StoreUnavailable,
   type StreamFilter,
   StreamTombstoned,

@@ -10,6 +10,13 @@ export interface AppendResult {
   readonly position: Position;
 }
 
+/** An append of one event, among others that do not depend on it. */
+export interface SingleAppend {
+  readonly stream: string;
+  readonly expected: ExpectedRevision;
+  readonly event: NewEvent;
+}
+
 /**
  * Which events a reader wants: those of streams that start with one of the prefixes; all without a filter. A prefix is
  * a category with its dash, and perhaps the beginning of what follows (`event-`, `event-acme.`); another form throws a
@@ -43,6 +50,8 @@ export interface EventBatch {
  */
 export interface EventStore {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult>;
+  /** What `appendEach` does, on an engine for which many appends together cost less than one by one. */
+  appendEach?(appends: readonly SingleAppend[]): Promise<readonly (AppendResult | Error)[]>;
   /** The stream's events from revision `from` (inclusive, default 0), at most `limit`; none when it does not exist or is tombstoned. */
   readStream(stream: string, from?: number, limit?: number): Promise<readonly RecordedEvent[]>;
   /**

@@ -1,6 +1,6 @@
 import { type ScheduledDelivery, scheduleDelivery } from '#deliveries';
-import { StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { type Clock, comparePositions, placeOf, type Position, prefixOf, Recent, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
+import { appendEach, StreamTombstoned, WrongExpectedRevision } from '#event-store';
+import { comparePositions, placeOf, type Position, prefixOf, Recent, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import type { SubscriptionVersion } from '#read-models';
 import { compileMatcher, type Matcher } from '#subscriptions';
@@ -11,7 +11,11 @@ import { Follower, type Stretch, type Work, type WorkContext } from './follower.
 import { inFlight } from './in-flight.ts';
 import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
 
-const appendsInFlight = 512;
+/** Deliveries that are one message to the engine, and how many such messages are under way. */
+const appendsTogether = 100;
+const togetherInFlight = 8;
+/** ORDERED subscriptions that are scheduled for at a time. */
+const inTurnInFlight = 512;
 /** What filters leave is sent when it comes to so many deliveries. */
 const filteredAtOnce = 10_000;
 const sitesKept = 10_000;
@@ -57,8 +61,8 @@ interface Addressed extends Published {
  */
 export function createFanOut(parts: FanOutParts): FanOut {
   const followers = [
-    new Follower(parts, new FanOutWork(parts, 'fan-out', ({ deliveryMode }) => deliveryMode !== 'ORDERED')),
-    new Follower(parts, new FanOutWork(parts, 'fan-out-ordered', ({ deliveryMode }) => deliveryMode === 'ORDERED')),
+    new Follower(parts, new FanOutWork(parts, 'fan-out', { ordered: false })),
+    new Follower(parts, new FanOutWork(parts, 'fan-out-ordered', { ordered: true })),
   ];
   return {
     start: () => {
@@ -93,15 +97,15 @@ class FanOutWork implements Work {
   /** Published events that can't be read, by their stream. */
   readonly entries = new Entries();
   readonly #parts: FanOutParts;
-  readonly #takes: (version: SubscriptionVersion) => boolean;
+  readonly #ordered: boolean;
   readonly #filtering: Filtering;
   readonly #sites = new Recent<KnownSite>(sitesKept);
 
-  constructor(parts: FanOutParts, name: string, takes: (version: SubscriptionVersion) => boolean) {
+  constructor(parts: FanOutParts, name: string, { ordered }: { readonly ordered: boolean }) {
     this.#parts = parts;
     this.#filtering = new Filtering(parts.clock);
     this.name = name;
-    this.#takes = takes;
+    this.#ordered = ordered;
   }
 
   nextDueMs(): number {
@@ -156,8 +160,11 @@ class FanOutWork implements Work {
   }
 
   async #send(events: Iterable<Addressed>, context: WorkContext): Promise<void> {
-    await inFlight(inTurn(events, this.#parts.clock), appendsInFlight, async (deliveries) => {
-      for (const delivery of deliveries) await context.endurance.durably(() => this.#append(delivery));
+    const nowMs = this.#parts.clock.now();
+    const append = (deliveries: readonly ScheduledDelivery[]): Promise<void> => context.endurance.durably(() => this.#append(deliveries));
+    if (!this.#ordered) return inFlight(together(events, nowMs), togetherInFlight, append);
+    await inFlight(inTurn(events, nowMs), inTurnInFlight, async (deliveries) => {
+      for (const delivery of deliveries) await append([delivery]);
     });
   }
 
@@ -190,7 +197,7 @@ class FanOutWork implements Work {
     const known = sites.get(key);
     if (known?.stale.size === 0) return known.receivers;
     const asked = known === undefined ? undefined : [...known.stale];
-    const found = (await this.#parts.versions.overlapping(site, after, through, asked)).filter(this.#takes);
+    const found = (await this.#parts.versions.overlapping(site, after, through, asked)).filter(({ deliveryMode }) => (deliveryMode === 'ORDERED') === this.#ordered);
     const gone = (asked ?? []).map((id) => [id, []] as const);
     const versions = new Map([...(known?.versions ?? []), ...gone, ...Map.groupBy(found, ({ subscriptionId }) => subscriptionId)]);
     const all = [...versions.values()].flat();
@@ -212,12 +219,9 @@ class FanOutWork implements Work {
   }
 
   /** What is there already was scheduled before; what was removed is not brought back. */
-  async #append({ stream, event }: ScheduledDelivery): Promise<void> {
-    try {
-      await this.#parts.store.append(stream, 'NO_STREAM', [event]);
-    } catch (error) {
-      if (!(error instanceof WrongExpectedRevision || error instanceof StreamTombstoned)) throw error;
-    }
+  async #append(deliveries: readonly ScheduledDelivery[]): Promise<void> {
+    const results = await appendEach(this.#parts.store, deliveries.map(({ stream, event }) => ({ stream, expected: 'NO_STREAM', event })));
+    for (const result of results) if (result instanceof Error && !(result instanceof WrongExpectedRevision || result instanceof StreamTombstoned)) throw result;
   }
 }
 
@@ -225,24 +229,32 @@ function* addressed(published: readonly Published[], receivers: ReadonlyMap<stri
   for (const one of published) yield { ...one, to: receivers.get(siteKey(one.event))?.match(one.event) ?? [] };
 }
 
-/**
- * The deliveries, each list to be appended one after the other: to an ORDERED subscription the log of its deliveries is
- * the order in which they are sent.
- */
-function* inTurn(events: Iterable<Addressed>, clock: Clock): Generator<readonly ScheduledDelivery[]> {
-  const ordered = new Map<string, ScheduledDelivery[]>();
-  const nowMs = clock.now();
+/** The deliveries, in lists that are appended at once. */
+function* together(events: Iterable<Addressed>, nowMs: number): Generator<readonly ScheduledDelivery[]> {
+  let list: ScheduledDelivery[] = [];
+  for (const { event, recorded, to } of events) {
+    for (const receiver of to) {
+      if (list.push(scheduleDelivery(event, recorded, receiver, nowMs)) < appendsTogether) continue;
+      yield list;
+      list = [];
+    }
+  }
+  if (list.length > 0) yield list;
+}
+
+/** The deliveries of each subscription, to be appended one after the other: their order in the log is the order in which they are sent. */
+function inTurn(events: Iterable<Addressed>, nowMs: number): Iterable<readonly ScheduledDelivery[]> {
+  const lists = new Map<string, ScheduledDelivery[]>();
   for (const { event, recorded, to } of events) {
     for (const receiver of to) {
       const delivery = scheduleDelivery(event, recorded, receiver, nowMs);
-      if (receiver.deliveryMode !== 'ORDERED') yield [delivery];
-      else {
-        const subscription = `${siteKey(event)}.${receiver.subscriptionId}`;
-        ordered.set(subscription, [...(ordered.get(subscription) ?? []), delivery]);
-      }
+      const key = `${siteKey(event)}.${receiver.subscriptionId}`;
+      const list = lists.get(key);
+      if (list === undefined) lists.set(key, [delivery]);
+      else list.push(delivery);
     }
   }
-  yield* ordered.values();
+  return lists.values();
 }
 
 function parted<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [T[], T[]] {

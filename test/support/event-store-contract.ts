@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
+  appendEach,
   AppendTooLarge,
   type CopyableEventStore,
   type EventBatch,
   type ExpectedRevision,
   maxAppendBytes,
+  type SingleAppend,
   StoreUnavailable,
   type StreamFilter,
   StreamTombstoned,
@@ -137,6 +139,45 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
         ]);
         expect(answers.map((answer) => answer.status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled']);
         expect(namesOf(await readAllFrom(startOfLog))).toEqual(['first', 'b', 'second', 'c']);
+      });
+    });
+
+    describe('appends of one event each, together', () => {
+      const one = (stream: string, expected: ExpectedRevision, name: string): SingleAppend => ({ stream, expected, event: eventNamed(name) });
+
+      it('end each for itself, and answer in their order', async () => {
+        await store.append('orders-a', 'NO_STREAM', [eventNamed('first')]);
+        await store.append('orders-b', 'NO_STREAM', [eventNamed('b')]);
+        await store.tombstone('orders-gone');
+        const answers = await appendEach(store, [
+          one('orders-a', 0, 'second'),
+          one('orders-gone', 'NO_STREAM', 'gone'),
+          one('orders-b', 'NO_STREAM', 'b'),
+          one('orders-c', 3, 'conflict'),
+          one('Orders-d', 'NO_STREAM', 'no stream name'),
+          one('orders-e', 'NO_STREAM', 'e'),
+        ]);
+        expect(answers).toMatchObject([{ revision: 1 }, { name: 'StreamTombstoned' }, { revision: 0 }, { name: 'WrongExpectedRevision', actual: 'NO_STREAM' }, { name: 'TypeError' }, { revision: 0 }]);
+        expect(namesOf(await readAllFrom(startOfLog)).sort()).toEqual(['b', 'e', 'first', 'second']);
+        expect(namesOf(await store.readStream('orders-a'))).toEqual(['first', 'second']);
+      });
+
+      it('are told to those who follow the log, with their positions', async () => {
+        const answers = await appendEach(store, Array.from({ length: 300 }, (_, index) => one(`orders-${index}`, 'NO_STREAM', `e${index}`)));
+        const events = await readAllFrom(startOfLog);
+        expect(answers.map((answer) => (answer instanceof Error ? answer.message : answer.position)).sort(comparePositions)).toEqual(events.map(({ position }) => position));
+        await follow(startOfLog, undefined, (all) => all.length === 300);
+      });
+
+      it('that none is admitted of write nothing', async () => {
+        expect(await appendEach(store, [one('Orders', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'TypeError' }]);
+        expect(await appendEach(store, [])).toEqual([]);
+        expect(await store.head()).toBe(startOfLog);
+      });
+
+      it('are refused after the close', async () => {
+        await store.close();
+        expect(await appendEach(store, [one('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'StoreUnavailable' }]);
       });
     });
 

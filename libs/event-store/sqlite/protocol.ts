@@ -9,6 +9,16 @@ export interface AppendRequest {
   readonly events: readonly string[];
 }
 
+/** Appends of one event each. */
+export interface AppendEachRequest {
+  readonly op: 'appendEach';
+  readonly seq: number;
+  /** stream, expected revision, id, type, data, metadata of each, one after the other. */
+  readonly appends: readonly (string | number)[];
+}
+
+export const columnsPerAppend = 6;
+
 export interface ReadStreamRequest {
   readonly op: 'readStream';
   readonly seq: number;
@@ -52,7 +62,8 @@ export interface CloseRequest {
 }
 
 export type ReadRequest = ReadStreamRequest | ReadAllRequest;
-export type Question = AppendRequest | ReadRequest | TombstoneRequest | RemovalsRequest | CopyRequest;
+export type Writing = AppendRequest | AppendEachRequest;
+export type Question = Writing | ReadRequest | TombstoneRequest | RemovalsRequest | CopyRequest;
 export type Request = Question | StopCopyRequest | CloseRequest;
 
 /** position, revision, stream, id, type, data, metadata of each event, one after the other. */
@@ -66,6 +77,15 @@ export interface Appended {
   /** False for a repeat of an append that stands there already. */
   readonly written: boolean;
 }
+
+/** What each append came to: how it ended, and the revision and position as `Appended` has them; of a conflict the stream's revision instead. */
+export interface AppendedEach {
+  readonly done: 'appended-each';
+  readonly ends: readonly number[];
+}
+
+export const columnsPerEnd = 3;
+export const ended = { written: 0, repeated: 1, conflict: 2, tombstoned: 3 } as const;
 
 export interface Read {
   readonly done: 'read';
@@ -98,7 +118,7 @@ export type Refused =
   | { readonly refused: 'unavailable'; readonly reason: string }
   | { readonly refused: 'unknown'; readonly reason: string };
 
-export type Answer = Appended | Read | Tombstoned | Removals | Copied | Refused;
+export type Answer = Appended | AppendedEach | Read | Tombstoned | Removals | Copied | Refused;
 
 export interface Commit {
   readonly events: number;

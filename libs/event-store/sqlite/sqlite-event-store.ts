@@ -11,6 +11,7 @@ import {
   type EventBatch,
   type ExpectedRevision,
   OutcomeUnknown,
+  type SingleAppend,
   StoreUnavailable,
   type StreamFilter,
   StreamTombstoned,
@@ -18,7 +19,7 @@ import {
 } from '../port.ts';
 import { Tail } from '../tail.ts';
 import { prepareDataDir } from './data-dir.ts';
-import { type Answer, type Appended, columnsPerEvent, type Commit, type FlatEvents, type Read, type Refused } from './protocol.ts';
+import { type Answer, type Appended, columnsPerEnd, columnsPerEvent, type Commit, ended, type FlatEvents, type Read, type Refused } from './protocol.ts';
 import { startStorageThread, StorageLink } from './storage-link.ts';
 
 /** One transaction on disk: how many appends it made durable together, their events, and how long it took. */
@@ -123,8 +124,42 @@ class LogOfThread implements SqliteEventStore {
     });
   }
 
+  appendEach(appends: readonly SingleAppend[]): Promise<readonly (AppendResult | Error)[]> {
+    return new Promise((resolve) => {
+      const results: (AppendResult | Error)[] = [];
+      const flat: (string | number)[] = [];
+      const asked: number[] = [];
+      appends.forEach(({ stream, expected, event }, index) => {
+        try {
+          const [metadata = ''] = admitAppend(stream, expected, [event]);
+          flat.push(stream, expected === 'NO_STREAM' ? -1 : expected, event.id, event.type, event.data, metadata);
+          asked.push(index);
+        } catch (error) {
+          results[index] = error as Error;
+        }
+      });
+      if (asked.length === 0) return resolve(results);
+      this.#link.ask({ op: 'appendEach', appends: flat }, (answer) => {
+        asked.forEach((index, place) => {
+          const append = appends[index];
+          if (append !== undefined) results[index] = this.#endOf(append, answer, place);
+        });
+        resolve(results);
+      });
+    });
+  }
+
+  #endOf({ stream, expected, event }: SingleAppend, answer: Answer, place: number): AppendResult | Error {
+    if (!('done' in answer) || answer.done !== 'appended-each') return errorOf(answer, stream, expected);
+    const [how, revision = -1, position = 0] = answer.ends.slice(columnsPerEnd * place, columnsPerEnd * (place + 1));
+    if (how === ended.conflict) return refusalError({ refused: 'conflict', current: revision }, stream, expected);
+    if (how === ended.tombstoned) return refusalError({ refused: 'tombstoned' }, stream, expected);
+    if (how === ended.written) this.#keep(stream, [event], { revision, position });
+    return { revision, position: String(position) };
+  }
+
   /** Settling is in log order and happens at once, so the tail has no gaps. */
-  #keep(stream: string, events: readonly NewEvent[], { revision, position }: Appended): void {
+  #keep(stream: string, events: readonly NewEvent[], { revision, position }: Pick<Appended, 'revision' | 'position'>): void {
     const kept = events.map(({ id, type, data, metadata }, index) => {
       const back = events.length - 1 - index;
       return { id, type, data, metadata: { ...metadata }, stream, revision: revision - back, position: String(position - back) };

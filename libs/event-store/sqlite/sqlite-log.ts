@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { judgeAppend } from '../verdict.ts';
 import { copyDatabase, type CopyOptions } from './log-copy.ts';
-import type { Answer, AppendRequest, Read, ReadAllRequest, ReadStreamRequest } from './protocol.ts';
+import { type Answer, type Appended, type AppendedEach, type AppendEachRequest, type AppendRequest, columnsPerAppend, ended, type Read, type ReadAllRequest, type ReadStreamRequest, type Refused, type Writing } from './protocol.ts';
 import { isSqliteError } from './sqlite-error.ts';
 
 /** Bounds of one read of the log: characters of data in it, and positions looked through for prefixes finer than a category. */
@@ -18,6 +18,9 @@ const columns = 'position, revision, stream, id, type, data, metadata';
 const text = "(? || '')";
 const number = '(? + 0)';
 type Row = [position: number, revision: number, stream: string, id: string, type: string, data: string, metadata: string];
+
+type Append = Pick<AppendRequest, 'stream' | 'expected' | 'events'>;
+type Appending = Appended | Extract<Refused, { refused: 'conflict' | 'tombstoned' }>;
 
 /** Nothing of the transaction was written, and the log is as it was before. */
 export class NotWritten extends Error {
@@ -53,20 +56,19 @@ export class SqliteLog {
    * Several appends in one transaction, each judged on its own against what stands there, the ones before it included.
    * The answers hold once this returns. Throws `NotWritten` or `CommitInDoubt`.
    */
-  commit(appends: readonly AppendRequest[]): readonly Answer[] {
-    let next = this.#head;
-    const answers = this.#transaction(() =>
-      appends.map((append) => {
-        const answer = this.#append(append, next);
-        if ('done' in answer && answer.done === 'appended' && answer.written) next = answer.position;
-        return answer;
-      }),
-    );
-    this.#head = next;
+  commit(writings: readonly Writing[]): readonly Answer[] {
+    let head = this.#head;
+    const append = (one: Append): Appending => {
+      const answer = this.#append(one, head);
+      if ('done' in answer && answer.written) head = answer.position;
+      return answer;
+    };
+    const answers = this.#transaction(() => writings.map((writing) => (writing.op === 'append' ? append(writing) : eachOf(writing, append))));
+    this.#head = head;
     return answers;
   }
 
-  #append({ stream, expected, events }: AppendRequest, head: number): Answer {
+  #append({ stream, expected, events }: Append, head: number): Appending {
     if (this.#tombstones.has(stream)) return { refused: 'tombstoned' };
     const current = this.#statements.current.get(stream) ?? -1;
     const ids = events.filter((_, index) => index % 4 === 0);
@@ -178,6 +180,18 @@ export class SqliteLog {
     if (this.#database.inTransaction) this.#statements.rollback.run();
     return isSqliteError(error) ? new NotWritten(`${error.message} (${error.code})`, { cause: error }) : error;
   }
+}
+
+function eachOf({ appends }: AppendEachRequest, append: (one: Append) => Appending): AppendedEach {
+  const ends: number[] = [];
+  for (let start = 0; start < appends.length; start += columnsPerAppend) {
+    const [stream, expected, ...events] = appends.slice(start, start + columnsPerAppend) as [string, number, string, string, string, string];
+    const answer = append({ stream, expected, events });
+    if ('done' in answer) ends.push(answer.written ? ended.written : ended.repeated, answer.revision, answer.position);
+    else if (answer.refused === 'conflict') ends.push(ended.conflict, answer.current, 0);
+    else ends.push(ended.tombstoned, 0, 0);
+  }
+  return { done: 'appended-each', ends };
 }
 
 const isFinerThanCategory = (prefix: string): boolean => !prefix.endsWith('-') || prefix.indexOf('-') < prefix.length - 1;

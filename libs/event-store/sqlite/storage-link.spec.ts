@@ -14,6 +14,7 @@ async function linkTo(reaction: string): Promise<{ link: StorageLink; lost: stri
   const link = new StorageLink(worker, { onAnswers: () => undefined, onCopying: () => undefined, onLost: (reason) => lost.push(reason) });
   const ask = (): void => {
     link.ask({ op: 'append', stream: 'orders-a', expected: -1, events: [] }, (answer) => answers.push(answer));
+    link.ask({ op: 'appendEach', appends: [] }, (answer) => answers.push(answer));
     link.ask({ op: 'tombstone', stream: 'orders-a' }, (answer) => answers.push(answer));
     link.ask({ op: 'readStream', stream: 'orders-a', from: 0, limit: 1 }, (answer) => answers.push(answer));
   };
@@ -29,9 +30,9 @@ describe('the link to the storage thread', () => {
     const { link, lost, answers, ask, ended } = await linkTo(reaction);
     ask();
     await ended;
-    expect(answers).toEqual([{ refused: 'unknown', reason }, { refused: 'unknown', reason }, { refused: 'unavailable', reason }]);
+    expect(answers).toEqual([{ refused: 'unknown', reason }, { refused: 'unknown', reason }, { refused: 'unknown', reason }, { refused: 'unavailable', reason }]);
     ask();
-    expect(answers.slice(3).map((answer) => 'refused' in answer && answer.refused)).toEqual(['unavailable', 'unavailable', 'unavailable']);
+    expect(answers.slice(4).map((answer) => 'refused' in answer && answer.refused)).toEqual(['unavailable', 'unavailable', 'unavailable', 'unavailable']);
     await link.close();
     expect(lost).toEqual([reason]);
   });
@@ -40,7 +41,7 @@ describe('the link to the storage thread', () => {
     const { link, lost, answers, ask } = await linkTo('parentPort.close();');
     ask();
     await link.close();
-    expect(answers.map((answer) => 'refused' in answer && answer.refused)).toEqual(['unknown', 'unknown', 'unavailable']);
+    expect(answers.map((answer) => 'refused' in answer && answer.refused)).toEqual(['unknown', 'unknown', 'unknown', 'unavailable']);
     expect(lost).toEqual([]);
   });
 });

@@ -5,6 +5,8 @@ import type { Answer, Answers, CloseRequest, Commit, Copying, Opening, OpeningRe
 
 type Unnumbered<Asked> = Asked extends Question ? Omit<Asked, 'seq'> : never;
 
+const writes: ReadonlySet<Question['op']> = new Set(['append', 'appendEach', 'tombstone']);
+
 interface Asked {
   readonly op: Question['op'];
   readonly settle: (answer: Answer) => void;
@@ -107,7 +109,7 @@ export class StorageLink {
   #settleAll(reason: string): void {
     const open = [...this.#asked.values()];
     this.#asked.clear();
-    for (const { op, settle } of open) settle({ refused: op === 'append' || op === 'tombstone' ? 'unknown' : 'unavailable', reason });
+    for (const { op, settle } of open) settle({ refused: writes.has(op) ? 'unknown' : 'unavailable', reason });
   }
 }
 

@@ -2,7 +2,7 @@
 // syntax only.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CopyStopped } from './log-copy.ts';
-import type { Answer, AppendRequest, Commit, CopyRequest, OpeningRefused, ReadRequest, Report, Request, TombstoneRequest } from './protocol.ts';
+import { type Answer, columnsPerAppend, columnsPerEnd, type Commit, type CopyRequest, ended, type OpeningRefused, type ReadRequest, type Report, type Request, type TombstoneRequest, type Writing } from './protocol.ts';
 import { logVersion, openLog } from './schema.ts';
 import { isSqliteError } from './sqlite-error.ts';
 import { CommitInDoubt, NotWritten, SqliteLog } from './sqlite-log.ts';
@@ -52,8 +52,8 @@ class StorageThread {
   #serve(requests: readonly Request[]): void {
     // Reads first: none of them can be asking for an append that has not been answered yet.
     this.#answerReads(requests.filter((request) => request.op === 'readStream' || request.op === 'readAll'));
-    const appends = requests.filter((request) => request.op === 'append');
-    for (const group of groups(appends)) this.#commit(group);
+    const writings = requests.filter((request) => request.op === 'append' || request.op === 'appendEach');
+    for (const group of groups(writings)) this.#commit(group);
     for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
     for (const request of requests) if (request.op === 'removals') this.#report({ kind: 'answers', seqs: [request.seq], answers: [{ done: 'removals', streams: this.#log.removals() }] });
     this.#serveCopy(requests);
@@ -66,19 +66,19 @@ class StorageThread {
     this.#report({ kind: 'answers', seqs: reads.map((request) => request.seq), answers });
   }
 
-  #commit(appends: readonly AppendRequest[]): void {
+  #commit(writings: readonly Writing[]): void {
     const started = performance.now();
-    const seqs = appends.map((append) => append.seq);
+    const seqs = writings.map(({ seq }) => seq);
     let answers: readonly Answer[];
     try {
-      answers = this.#log.commit(appends);
+      answers = this.#log.commit(writings);
     } catch (error) {
       if (!(error instanceof NotWritten)) throw error;
       const answer = unavailable(error.message);
-      this.#report({ kind: 'answers', seqs, answers: appends.map(() => answer) });
+      this.#report({ kind: 'answers', seqs, answers: writings.map(() => answer) });
       return;
     }
-    this.#report({ kind: 'answers', seqs, answers, commit: measure(appends, answers, performance.now() - started) });
+    this.#report({ kind: 'answers', seqs, answers, commit: measure(writings, answers, performance.now() - started) });
   }
 
   #refuse({ stream, seq }: TombstoneRequest): void {
@@ -180,18 +180,20 @@ class StorageThread {
   }
 }
 
-function* groups(appends: readonly AppendRequest[]): Generator<readonly AppendRequest[]> {
+function* groups(writings: readonly Writing[]): Generator<readonly Writing[]> {
   let start = 0;
   let events = 0;
-  for (const [index, append] of appends.entries()) {
-    events += append.events.length / 4;
+  for (const [index, writing] of writings.entries()) {
+    events += eventsOf(writing);
     if (events < eventsPerCommit) continue;
-    yield appends.slice(start, index + 1);
+    yield writings.slice(start, index + 1);
     start = index + 1;
     events = 0;
   }
-  if (start < appends.length) yield appends.slice(start);
+  if (start < writings.length) yield writings.slice(start);
 }
+
+const eventsOf = (writing: Writing): number => (writing.op === 'append' ? writing.events.length / 4 : writing.appends.length / columnsPerAppend);
 
 const unavailable = (reason: string): Answer => ({ refused: 'unavailable', reason });
 
@@ -207,15 +209,21 @@ function unlessUnavailable<Result>(work: () => Result): Result | Answer {
   }
 }
 
-function measure(appends: readonly AppendRequest[], answers: readonly Answer[], durationMs: number): Commit | undefined {
+function measure(writings: readonly Writing[], answers: readonly Answer[], durationMs: number): Commit | undefined {
   let events = 0;
-  let written = 0;
+  let appends = 0;
   answers.forEach((answer, index) => {
-    if (!('done' in answer) || answer.done !== 'appended' || !answer.written) return;
-    written += 1;
-    events += (appends[index]?.events.length ?? 0) / 4;
+    if (!('done' in answer)) return;
+    if (answer.done === 'appended-each') {
+      const written = answer.ends.filter((end, at) => at % columnsPerEnd === 0 && end === ended.written).length;
+      appends += written;
+      events += written;
+    } else if (answer.done === 'appended' && answer.written) {
+      appends += 1;
+      events += (writings[index] === undefined ? 0 : eventsOf(writings[index]));
+    }
   });
-  return written === 0 ? undefined : { events, appends: written, durationMs };
+  return appends === 0 ? undefined : { events, appends, durationMs };
 }
 
 function open(file: string): SqliteLog | OpeningRefused {
