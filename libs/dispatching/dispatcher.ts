@@ -492,12 +492,13 @@ class LaneDispatcher implements Dispatcher {
 
   /** For how long nothing may start. */
   #restMs(lane: Lane): number {
-    return Math.max(0, Math.ceil(lane.blockedUntilMs - this.#parts.clock.monotonicMs()), this.#pacedMs(lane));
+    const blockedMs = lane.blockedUntilMs === 0 ? 0 : Math.ceil(lane.blockedUntilMs - this.#parts.clock.monotonicMs());
+    return Math.max(0, blockedMs, this.#pacedMs(lane));
   }
 
   #pacedMs({ view, pace }: Lane): number {
     // A change of the subscription may have changed its rate.
-    return view === undefined ? 0 : Math.ceil(pace.waitMs(this.#parts.clock.monotonicMs()));
+    return view === undefined || !pace.isLimited ? 0 : Math.ceil(pace.waitMs(this.#parts.clock.monotonicMs()));
   }
 
   #isAwake({ partition, asleep }: Lane): boolean {
@@ -677,7 +678,7 @@ class LaneDispatcher implements Dispatcher {
 
   /** What a request is made by was read so long ago that a change by another process may be unknown here. */
   #isOld({ viewSinceMs }: Lane): boolean {
-    return this.#parts.clock.monotonicMs() - viewSinceMs > this.#limits.viewTrustMs;
+    return this.#limits.viewTrustMs < Infinity && this.#parts.clock.monotonicMs() - viewSinceMs > this.#limits.viewTrustMs;
   }
 
   #send(attempt: Attempt, ready: Ready): void {

@@ -20,6 +20,10 @@ export class Pace {
     this.#lastMs = sinceMs;
   }
 
+  get isLimited(): boolean {
+    return this.#intervalMs > 0;
+  }
+
   /** So many requests a second; undefined: as many as can be. */
   setRate(perSecond: number | undefined): void {
     const intervalMs = perSecond === undefined ? 0 : 1_000 / perSecond;

@@ -94,7 +94,7 @@ export class Window {
     const head = this.#entries[0];
     const horizon = this.isReading ? null : this.#horizon;
     if (this.order === 'log') return head === undefined && horizon === null ? Infinity : 0;
-    return Math.min(...[head, horizon].flatMap((place) => place?.dueAtMs ?? []));
+    return Math.min(dueAtMsOf(head), dueAtMsOf(horizon));
   }
 
   /** Whether a page should be read: little is left, and what may lie beyond is due. */
@@ -184,6 +184,8 @@ export class Window {
     this.#waiting.add(-1);
   }
 }
+
+const dueAtMsOf = (place: Pick<Place, 'dueAtMs'> | null | undefined): number => place?.dueAtMs ?? Infinity;
 
 const first = (a: Place, b: Place | null, order: Order): Place => (b === null || compare(a, b, order) < 0 ? a : b);
 

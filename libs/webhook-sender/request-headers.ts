@@ -35,7 +35,8 @@ export function composeHeaders(source: HeaderSource): RequestHeaders {
     'webhook-signature': signStandard({ ...source, id: source.webhookId }),
     'Roost-Signature': signRoost(source),
   };
-  const sent = Object.entries(own).flat();
+  const sent: string[] = [];
+  for (const [name, value] of Object.entries(own)) sent.push(name, value);
   const shown: Record<string, string> = { host: source.authority ?? '', connection: 'keep-alive', ...own };
   for (const [name, value] of revealed(source.headers)) {
     sent.push(name, value);
