@@ -47,6 +47,11 @@ export interface OpenOptions {
   readonly days?: Readonly<Record<string, string>>;
 }
 
+/** Rows held in memory until they are written, about: the later they are, the fewer are written twice. */
+const mostHeld = 50_000;
+/** Events between two commits at most: bounds what SQLite keeps beside the file. */
+const mostUncommitted = 200_000;
+
 /** What makes a projection's rows what they are. */
 const definitionOf = ({ version, tables }: Projection): string =>
   createHash('sha256').update(JSON.stringify([version, tables])).digest('hex').slice(0, 16);
@@ -70,14 +75,18 @@ interface Checkpoint {
   readonly day: string;
 }
 
-/** One file of read models: folds batches into it, each with its checkpoints in one transaction. */
+/** One file of read models: folds batches, and writes what came of several of them with its checkpoints in one transaction. */
 export class ModelFile {
   readonly database: Database.Database;
   readonly #historyDays: number;
   readonly #folding: Folding[];
   readonly #saveCheckpoint: Database.Statement<[string, string, string, string]>;
   readonly #saveLastEvent: Database.Statement<[string, string]>;
+  readonly #begin: Database.Statement<[]>;
+  readonly #commit: Database.Statement<[]>;
   #lastEvent: LastEvent | null;
+  /** Events that were folded since the last commit. */
+  #uncommitted = 0;
 
   /** Opens the file or makes it. Throws `SqliteError` (SQLITE_NOTADB, SQLITE_CORRUPT) when it is no read model. */
   constructor(path: string, { historyDays, days }: OpenOptions) {
@@ -87,6 +96,8 @@ export class ModelFile {
     this.#folding = projections.map((projection) => this.#folder(projection, saved.get(projection.name), days?.[projection.name]));
     this.#saveCheckpoint = this.database.prepare('INSERT OR REPLACE INTO checkpoints (projection, definition, position, day) VALUES (?, ?, ?, ?)');
     this.#saveLastEvent = this.database.prepare('INSERT OR REPLACE INTO last_event (one, position, eventId) VALUES (1, ?, ?)');
+    this.#begin = this.database.prepare('BEGIN IMMEDIATE');
+    this.#commit = this.database.prepare('COMMIT');
     this.#lastEvent = this.database.prepare<[], LastEvent>('SELECT CAST(position AS TEXT) AS position, eventId FROM last_event').get() ?? null;
   }
 
@@ -119,7 +130,7 @@ export class ModelFile {
     return Date.parse(day) - this.#historyDays * 86_400_000;
   }
 
-  /** Committed together with what was made of it; null while there was none. */
+  /** Written together with what was made of it; null while there was none. */
   get lastEvent(): LastEvent | null {
     return this.#lastEvent;
   }
@@ -129,32 +140,47 @@ export class ModelFile {
   }
 
   /**
-   * Folds events in log order into every projection that runs, up to `position`, all or nothing. What a projection has
-   * seen it skips. One that can't fold an event stops there, keeps what came before, and the others go on.
+   * Folds events in log order into every projection that runs, up to `position`. What a projection has seen it skips. One that can't
+   * fold an event stops there, keeps what came before, and the others go on. Most of what comes of it is held in memory until `show` or `write`:
+   * a delivery that is scheduled and sent before somebody asks is written once. When this throws, the file is to be opened anew.
    */
   apply(events: readonly RecordedEvent[], position: Position): readonly Standing[] {
-    const before = this.#folding.map((folding) => ({ position: folding.position, day: folding.day, poison: folding.poison }));
-    const lastEvent = this.#lastEvent;
-    try {
-      this.database.transaction(() => {
-        this.#fold(events, position);
-        this.#keepLast(events.at(-1));
-      }).immediate();
-    } catch (error) {
-      this.#lastEvent = lastEvent;
-      this.#folding.forEach((folding, index) => {
-        Object.assign(folding, before[index]);
-        folding.rows?.clear();
-      });
-      throw error;
-    }
+    if (!this.isAhead) this.#begin.run();
+    this.#fold(events, position);
+    this.#uncommitted += events.length;
+    if (this.#uncommitted > mostUncommitted || this.#held > mostHeld) this.write();
     return this.standings();
+  }
+
+  /** Whether more was folded than is written. */
+  get isAhead(): boolean {
+    return this.database.inTransaction;
+  }
+
+  /** Makes all that was folded visible in `database`, and to nobody else. When this throws, the file is to be opened anew. */
+  show(): void {
+    if (this.isAhead) for (const { rows } of this.#folding) rows?.flush();
+  }
+
+  /** Writes all that was folded, and how far that is, all or nothing. When this throws, the file is to be opened anew. */
+  write(): void {
+    if (!this.isAhead) return;
+    this.show();
+    for (const { projection, definition, rows, position, day } of this.#folding) {
+      if (rows !== null) this.#saveCheckpoint.run(projection.name, definition, position, day);
+    }
+    if (this.#lastEvent !== null) this.#saveLastEvent.run(this.#lastEvent.position, this.#lastEvent.eventId);
+    this.#commit.run();
+    this.#uncommitted = 0;
+  }
+
+  get #held(): number {
+    return this.#folding.reduce((held, { rows }) => held + (rows?.held ?? 0), 0);
   }
 
   #keepLast(last: RecordedEvent | undefined): void {
     if (last === undefined || comparePositions(last.position, this.#lastEvent?.position ?? startOfLog) <= 0) return;
     this.#lastEvent = { position: last.position, eventId: last.id };
-    this.#saveLastEvent.run(last.position, last.id);
   }
 
   #fold(events: readonly RecordedEvent[], position: Position): void {
@@ -170,9 +196,9 @@ export class ModelFile {
     });
     for (const folding of running) {
       if (folding.poison === null) folding.position = position;
-      folding.rows?.flush();
-      this.#saveCheckpoint.run(folding.projection.name, folding.definition, folding.position, folding.day);
+      folding.rows?.spill();
     }
+    this.#keepLast(events.at(-1));
   }
 
   #foldOne(folding: Folding, event: RecordedEvent): Poison | null {
@@ -202,10 +228,12 @@ export class ModelFile {
   }
 
   digest(transcriptsFromMs?: number): Digest {
+    this.write();
     return digestOf(this.database, transcriptsFromMs);
   }
 
   close(): void {
+    this.write();
     this.database.close();
   }
 }

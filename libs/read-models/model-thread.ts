@@ -11,16 +11,20 @@ const fromSource = import.meta.url.endsWith('.ts');
 export class ModelThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  /** Resolves with why when the thread is no more. */
+  readonly ended: Promise<ReadModelsUnavailable>;
+  #tellEnd: (why: ReadModelsUnavailable) => void = () => undefined;
   #seq = 0;
-  #dead: string | undefined;
+  #dead: ReadModelsUnavailable | undefined;
 
   constructor() {
     this.#worker = new Worker(new URL(fromSource ? './worker.ts' : './worker.js', import.meta.url), {
       name: 'read-models',
       execArgv: fromSource ? ['--conditions=source', '--disable-warning=ExperimentalWarning'] : [],
     });
+    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
     this.#worker.on('message', (answer: Answer) => this.#settle(answer));
-    this.#worker.on('error', (error) => this.#die(error instanceof Error ? error.message : 'it threw no error'));
+    this.#worker.on('error', (error) => this.#die(String(error)));
     this.#worker.on('exit', () => this.#die('it ended'));
   }
 
@@ -30,7 +34,7 @@ export class ModelThread {
 
   /** Rejects with `ReadModelsUnavailable` when the thread has died or the operation failed. */
   ask<Name extends keyof Operations>(operation: Name, argument: Parameters<Operations[Name]>[0]): Promise<ReturnType<Operations[Name]>> {
-    if (this.#dead !== undefined) return Promise.reject(new ReadModelsUnavailable(`the thread of the read models died: ${this.#dead}`));
+    if (this.#dead !== undefined) return Promise.reject(this.#dead);
     this.#seq += 1;
     const seq = this.#seq;
     return new Promise((resolve, reject) => {
@@ -39,12 +43,12 @@ export class ModelThread {
     });
   }
 
-  /** Folds a batch. */
-  fold(events: readonly RecordedEvent[], position: Position): Promise<readonly Standing[]> {
-    return this.ask('apply', { events: flatten(events), position });
+  /** Folds a batch, and writes it within a moment if it is to be `soon`. */
+  fold(events: readonly RecordedEvent[], position: Position, soon = false): Promise<readonly Standing[]> {
+    return this.ask('apply', { events: flatten(events), position, soon });
   }
 
-  /** Ends the thread at once. Nothing that was committed is lost. */
+  /** Ends the thread at once. Nothing that was written is lost. */
   async end(): Promise<void> {
     await this.#worker.terminate();
   }
@@ -57,8 +61,9 @@ export class ModelThread {
   }
 
   #die(reason: string): void {
-    this.#dead ??= reason;
-    for (const { reject } of this.#waiting.values()) reject(new ReadModelsUnavailable(`the thread of the read models died: ${this.#dead}`));
+    const why = (this.#dead ??= new ReadModelsUnavailable(`the thread of the read models died: ${reason}`));
+    for (const { reject } of this.#waiting.values()) reject(why);
     this.#waiting.clear();
+    this.#tellEnd(why);
   }
 }

@@ -37,7 +37,7 @@ export interface SubscriptionVersion {
   readonly toPosition: Position | null;
 }
 
-/** What a committed batch changed, told in process right after the commit. */
+/** What a folded batch changed, told in process as soon as who asks is answered so. */
 export interface Committed {
   readonly position: Position;
   readonly events: readonly RecordedEvent[];

@@ -8,7 +8,8 @@ import Database from 'better-sqlite3';
 import { createMemoryEventStore } from '#event-store/memory';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type RecordedEvent, type Site, streamOf } from '#kernel';
-import type { Committed } from '#read-models';
+import type { Committed, ReadModels } from '#read-models';
+import { eventually } from '../../test/support/e2e/eventually.ts';
 import { History } from '../../test/support/history.ts';
 import { digestOf, readModelsFixture, redelivering, storeWith } from '../../test/support/read-models.ts';
 import { ModelFile } from './model-file.ts';
@@ -187,6 +188,68 @@ describe('two projectors on one file', () => {
   });
 });
 
+describe('what was folded', () => {
+  const stored = (): unknown => {
+    const file = new Database(join(of().dataDir, 'read-models.db'), { readonly: true });
+    const count = file.prepare('SELECT count(*) FROM events').pluck().get();
+    file.close();
+    return count;
+  };
+  const published = async (models: ReadModels): Promise<readonly string[]> => (await models.publishedIds({ site, before: null, limit: 10 })).map(({ eventId }) => eventId);
+
+  it('is there at once for whoever asks, and in the file within a moment', async () => {
+    const models = await of().started();
+    await of().log.publish(site, 'e1');
+    await of().caughtUp(models);
+    expect(await published(models)).toEqual(['e1']);
+    await eventually('a row in the file', () => stored() === 1 || undefined);
+  });
+
+  it('of several batches is written in one go, with how far it is', async () => {
+    const file = new ModelFile(join(of().dataDir, 'read-models.db'), { historyDays: 30 });
+    const positions: (string | undefined)[] = [];
+    const look = (): unknown => positions.push(String(stored()), new Database(join(of().dataDir, 'read-models.db')).prepare<[], string>('SELECT max(position) FROM checkpoints').pluck().get());
+    for (const eventId of ['e1', 'e2']) {
+      const position = await of().log.publish(site, eventId);
+      file.apply(of().memory.events.slice(-1), position);
+      look();
+    }
+    file.write();
+    look();
+    expect(positions).toEqual(['0', 0, '0', 0, '2', 2]);
+    file.close();
+  });
+
+  it('is folded again when the thread dies before it is written, and nobody is answered as of before', async () => {
+    let letGo = (): void => undefined;
+    const holding = { until: Promise.resolve() };
+    const held = storeWith(of().store, {
+      async *subscribe(...args) {
+        await holding.until;
+        yield* of().store.subscribe(...args);
+      },
+    });
+    const models = await of().started(held);
+    await of().log.publish(site, 'e1');
+    await of().caughtUp(models);
+    await eventually('a row in the file', () => stored() === 1 || undefined);
+    const file = new Database(join(of().dataDir, 'read-models.db'));
+    file.exec('DROP TABLE last_event');
+    file.close();
+    holding.until = new Promise((resolve) => (letGo = resolve));
+    await of().log.publish(site, 'e2');
+    await of().caughtUp(models);
+    expect(await published(models)).toEqual(['e2', 'e1']);
+    await eventually('the file is opened again', () => models.position('events') === '1' || undefined);
+    await expect(published(models)).rejects.toThrow('folding again');
+    letGo();
+    await of().caughtUp(models);
+    expect(await published(models)).toEqual(['e2', 'e1']);
+    expect(of().alarms).toEqual([{ alarm: 'read-models-failing', projection: null, detail: expect.stringContaining('died: SqliteError: no such table: last_event') }]);
+    expect(await models.digest()).toEqual(of().digestOfRebuild());
+  });
+});
+
 describe('a poison event', () => {
   const poison = (): Promise<string> => of().log.write(streamOf('webhooksubscription', site, 'whs_2'), { type: 'WebhookSubscriptionRenamed', data: {} });
 
@@ -287,7 +350,7 @@ describe('a process that is killed', () => {
     [1, 2],
     [1, 12],
     [2, 6],
-  ])('after %i commits and %i ms, in the middle of a batch, leaves rows and checkpoints both old or both new', async (commits, afterMs) => {
+  ])('after %i writes and %i ms, in the middle of a batch, leaves rows and checkpoints both old or both new', async (writes, afterMs) => {
     const store = await openSqliteEventStore({ dataDir: of().dataDir });
     const log = new History(store);
     await log.create(site, 'whs_1');
@@ -309,7 +372,7 @@ describe('a process that is killed', () => {
     await store.close();
 
     const program = fileURLToPath(new URL('../../test/support/read-models-process.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', program, of().dataDir, String(commits), String(afterMs)], { stdio: 'inherit' });
+    const child = spawn(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', program, of().dataDir, String(writes), String(afterMs)], { stdio: 'inherit' });
     await once(child, 'exit');
     expect(child.signalCode).toBe('SIGKILL');
 

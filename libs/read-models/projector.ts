@@ -1,6 +1,7 @@
 import type { EventBatch, EventStore } from '#event-store';
 import { type Clock, comparePositions, laterPosition, type Position, sleep, startOfLog } from '#kernel';
 import type { Standing } from './model-file.ts';
+import { ReadModelsUnavailable } from './errors.ts';
 import { ModelThread } from './model-thread.ts';
 import type { Committed, ProjectionStatus, ReadModelAlarm } from './port.ts';
 import { followed } from './projections.ts';
@@ -26,6 +27,8 @@ interface Waiter {
   readonly reached: () => void;
 }
 
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : 'it threw no error');
+
 export const runs = (standing: Standing): boolean => standing.poison === null && !standing.outdated;
 
 /** Where reading has to begin, so that every projection that runs gets what it has not seen; undefined when none runs. */
@@ -44,6 +47,8 @@ export class Projector {
   /** Per projection, when it last stood at the head, on the monotonic clock. */
   readonly #atHeadMs = new Map<string, number>();
   #told: Position = startOfLog;
+  /** Everything up to here was there to be asked for. */
+  #shown: Position = startOfLog;
   readonly #listeners = new Set<(committed: Committed) => void>();
   readonly #waiters = new Set<Waiter>();
   readonly #stopping = new AbortController();
@@ -91,7 +96,8 @@ export class Projector {
     this.#stopping.abort();
     await this.#running;
     await this.#alone;
-    if (!this.#thread.dead) await this.#thread.ask('close', {});
+    // What it can't write any more stands in the log.
+    if (!this.#thread.dead) await this.#thread.ask('close', {}).catch((error: unknown) => this.#failing(reasonOf(error)));
     await this.#thread.end();
   }
 
@@ -106,7 +112,10 @@ export class Projector {
 
   /** Does something while nothing is folded and the live file is not exchanged: it holds exactly what is up to the position. To be short. */
   standingStill<T>(use: (position: Position) => Promise<T>): Promise<T> {
-    return this.#useAlone(() => use(this.position));
+    return this.#useAlone(async () => {
+      await this.#thread.ask('write', null);
+      return use(this.position);
+    });
   }
 
   statusOf(standing: Standing, rebuilding: boolean): ProjectionStatus {
@@ -153,6 +162,8 @@ export class Projector {
   /** Asks the live file. Throws `ReadModelsUnavailable`. */
   async ask<Name extends keyof Queries>(name: Name, args?: Parameters<Queries[Name]>[1]): Promise<ReturnType<Queries[Name]>> {
     await this.#exchange;
+    // Who has been told of an event must not be answered as if it had not been.
+    if (this.#standings.some(runs) && comparePositions(this.position, this.#shown) < 0) throw new ReadModelsUnavailable('the read models are folding again what their thread had not written when it died');
     return (await this.#thread.ask('query', { name, args })) as ReturnType<Queries[Name]>;
   }
 
@@ -199,7 +210,7 @@ export class Projector {
       } catch (error) {
         if (signal.aborted) return;
         this.#caughtUp = false;
-        this.#failing(error instanceof Error ? error.message : 'it threw no error');
+        this.#failing(reasonOf(error));
         await sleep(clock, retryMs, signal).catch(() => undefined);
       }
     }
@@ -225,7 +236,9 @@ export class Projector {
 
   /** Until the signal aborts, or what is read is not what is needed (it stood further back, or all are ahead of it): then it is to be called again. */
   async #follow(after: Position, signal: AbortSignal): Promise<void> {
+    const thread = this.#thread;
     const left = new AbortController();
+    void thread.ended.then(() => left.abort());
     let read = after;
     try {
       for await (const batch of readAhead(this.#parts.store.subscribe(after, followed, AbortSignal.any([signal, left.signal])))) {
@@ -237,6 +250,7 @@ export class Projector {
     } finally {
       left.abort();
     }
+    if (thread === this.#thread && thread.dead && !signal.aborted) throw await thread.ended;
   }
 
   async #commit(batch: EventBatch): Promise<void> {
@@ -247,8 +261,11 @@ export class Projector {
       this.#standings =
         batch.events.length === 0
           ? this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, batch.position) } : standing))
-          : await this.#thread.fold(batch.events, batch.position);
+          : await this.#thread.fold(batch.events, batch.position, batch.caughtUp);
+      // It may fold what it still can't write.
+      if (this.#failure !== null) await this.#thread.ask('write', null);
     });
+    this.#shown = laterPosition(this.#shown, this.position);
     for (const { name, poison } of this.#standings) {
       if (poison !== null && before.find((standing) => standing.name === name)?.poison === null) this.#alarm('projection-stopped', name, `stopped at ${poison.position}, event ${poison.eventId}: ${poison.error}`);
     }

@@ -212,6 +212,7 @@ describe('the list of deliveries', () => {
     const model = new ModelFile(join(of().dataDir, 'many.db'), { historyDays: 30 });
     const { events, position } = await store.readAll('0', undefined, 10_000);
     model.apply(events, position);
+    model.show();
     const ranges = jest.spyOn(Object.getPrototypeOf(model.database.prepare('SELECT 1')) as { iterate: () => unknown }, 'iterate');
     const [first, second] = [items(listDeliveries(model.database, { site, limit: 5 })), items(listDeliveries(model.database, { site, limit: 2, status: 'DELIVERED' }))];
     model.close();

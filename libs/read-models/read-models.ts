@@ -130,7 +130,7 @@ export class ReadModels {
     return this.#projector.reached(position, [name], signal);
   }
 
-  /** Tells every batch right after its commit, in order, each event once. Answers how to stop it. */
+  /** Tells every batch as soon as who asks is answered as of after it, in order, each event once. Answers how to stop it. */
   onCommitted(listener: (committed: Committed) => void): () => void {
     return this.#projector.onCommitted(listener);
   }

@@ -9,6 +9,10 @@ interface TableRows {
   /** Takes a row that is known to fit; answers how to take that back. */
   put(row: Row): Undo;
   undo(what: Undo): void;
+  /** How many rows are held that are still to be written, and may change until then. */
+  readonly held: number;
+  /** Writes what no fold reads again, within the transaction that is open. */
+  spill(): void;
   /** Writes what changed, within the transaction that is open. */
   flush(): void;
   /** Forgets everything. */
@@ -61,6 +65,19 @@ export class RowCache implements Rows {
   /** Takes back what the current event did. */
   undoEvent(): void {
     for (let one = this.#undo.pop(); one !== undefined; one = this.#undo.pop()) one.table.undo(one);
+  }
+
+  /** How many rows are held that are still to be written, and may change until then. */
+  get held(): number {
+    let held = 0;
+    for (const table of this.#tables.values()) held += table.held;
+    return held;
+  }
+
+  /** Writes what no fold reads again, within the transaction that is open. */
+  spill(): void {
+    this.#undo.length = 0;
+    for (const table of this.#tables.values()) table.spill();
   }
 
   /** Writes what changed, within the transaction that is open. */
@@ -140,6 +157,14 @@ class HistoryTable implements TableRows {
     this.#changed.pop();
   }
 
+  get held(): number {
+    return this.#changed.length;
+  }
+
+  spill(): void {
+    this.flush();
+  }
+
   flush(): void {
     for (const row of this.#changed) this.#upsert.run(this.shape.cellsOf(row));
     this.#changed = [];
@@ -202,6 +227,14 @@ class CachedTable implements TableRows {
   undo({ name, before }: Undo): void {
     if (before === undefined) this.#changed.delete(name);
     else this.#changed.set(name, before);
+  }
+
+  get held(): number {
+    return this.#changed.size;
+  }
+
+  spill(): void {
+    if (!this.#isRead) this.flush();
   }
 
   flush(): void {

@@ -15,7 +15,10 @@ export interface Operations {
   reset(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[] };
   /** Makes a copy of the live file without some projections and opens it. */
   openBeside(of: OpenOptions & { readonly livePath: string; readonly path: string; readonly without: readonly string[] }): { readonly standings: readonly Standing[] };
-  apply(of: { readonly events: FlatEvents; readonly position: Position }): readonly Standing[];
+  /** Folds. Whoever asks sees it at once; it is written with what comes after it, or with `soon` within a moment. When it can't be written the thread ends. */
+  apply(of: { readonly events: FlatEvents; readonly position: Position; readonly soon: boolean }): readonly Standing[];
+  /** Writes what was folded. */
+  write(of: null): null;
   query(of: { readonly name: keyof Queries; readonly args: unknown }): unknown;
   digest(of: null): Digest;
   /** Holds on to the live file as it is now, beside the file that is open. */
@@ -34,13 +37,58 @@ export interface Question {
 
 export type Answer = { readonly seq: number; readonly value: unknown } | { readonly seq: number; readonly error: string };
 
+/** How long what was folded waits to be written, while the log is followed at its head: a delivery's outcome mostly comes within that. */
+const writeAfterMs = 200;
+
 let file: ModelFile | undefined;
+let writing: NodeJS.Timeout | undefined;
 let snapshot: Database.Database | undefined;
 
 const open = (): ModelFile => {
   if (file === undefined) throw new Error('no read models are open');
   return file;
 };
+
+/** What was told as folded and can't be written is lost: only who opens the file anew knows what is in it. */
+class NotWritten extends Error {
+  override readonly name = 'NotWritten';
+}
+
+function orEnd<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throw new NotWritten(messageOf(error), { cause: error });
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'it threw no error');
+
+/** The file with all that was folded, written. */
+function written(): ModelFile {
+  const model = open();
+  orEnd(() => model.write());
+  return model;
+}
+
+/** The database with all that was folded, written or not. */
+function current(): Database.Database {
+  const model = open();
+  orEnd(() => model.show());
+  return model.database;
+}
+
+function apply({ events, position, soon }: Parameters<Operations['apply']>[0]): readonly Standing[] {
+  const model = open();
+  const standings = orEnd(() => model.apply(unflattened(events), position));
+  if (soon) {
+    writing ??= setTimeout(() => {
+      writing = undefined;
+      file?.write();
+    }, writeAfterMs);
+  }
+  return standings;
+}
 
 /** What a file says that is no database, is damaged, or has other tables than it should. A full disk or a lock is not among it. */
 const isUnreadable = (error: unknown): boolean => ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_ERROR'].some((code) => codeOf(error)?.startsWith(code));
@@ -68,13 +116,17 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     file = new ModelFile(path, options);
     return { standings: file.standings() };
   },
-  apply: ({ events, position }: Parameters<Operations['apply']>[0]) => open().apply(unflattened(events), position),
+  apply,
+  write() {
+    written();
+    return null;
+  },
   query({ name, args }: Parameters<Operations['query']>[0]) {
     // The caller's types join name and arguments; messages lose them.
     const query = queries[name] as (database: Database.Database, args: unknown) => unknown;
-    return query(open().database, args);
+    return query(current(), args);
   },
-  digest: () => open().digest(),
+  digest: () => written().digest(),
   snapshot({ livePath }: Parameters<Operations['snapshot']>[0]) {
     snapshot = new Database(livePath, { readonly: true });
     // A transaction sees the file as it was at its first read.
@@ -82,7 +134,7 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     return null;
   },
   compare: ({ transcriptsFromMs, withSnapshot }: Parameters<Operations['compare']>[0]) => ({
-    own: open().digest(transcriptsFromMs),
+    own: written().digest(transcriptsFromMs),
     live: withSnapshot && snapshot !== undefined ? digestOf(snapshot, transcriptsFromMs) : null,
   }),
   close({ takeOver }: Parameters<Operations['close']>[0]) {
@@ -101,6 +153,7 @@ parentPort?.on('message', ({ seq, operation, argument }: Question) => {
     const value = (operations[operation] as (of: unknown) => unknown)(argument);
     parentPort?.postMessage({ seq, value } satisfies Answer);
   } catch (error) {
-    parentPort?.postMessage({ seq, error: error instanceof Error ? error.message : 'it threw no error' } satisfies Answer);
+    if (error instanceof NotWritten) throw error;
+    parentPort?.postMessage({ seq, error: messageOf(error) } satisfies Answer);
   }
 });
