@@ -12,4 +12,4 @@ export { type DeliveryState, evolveDelivery, initialDelivery } from './state.ts'
 export { decideTest, defaultTestEvent, evolveTest, initialTest, type RequestTest, type TestRequestEvent, type TestRequestState } from './test-request.ts';
 export { subscriptionTests } from './test-saga.ts';
 export { transcriptProjection, type TranscriptRow, transcriptTable } from './transcript-projection.ts';
-export type { DeliveryTranscript, TranscriptDecision, TranscriptsRecorded } from './transcript.ts';
+export { attemptsListed, type DeliveryTranscript, listOfAttempts, type TranscribedAttempt, type TranscriptDecision, type TranscriptsRecorded } from './transcript.ts';

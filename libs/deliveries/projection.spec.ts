@@ -91,4 +91,17 @@ describe('the projection of transcripts', () => {
       { deliveryId: 'dlv_2', attempt: 4, ordinal: 1 },
     ]);
   });
+
+  it('takes the list of their attempts for that, where there is one, and reads no transcript', async () => {
+    const listed = (attempts: string) => given((log) => log.write('transcript-20260101.3', { type: 'WebhookTranscriptsRecorded', data: 'whatever', metadata: { attempts } }));
+    const { memory } = await listed('dlv_1:1,dlv_2:4');
+    expect(folded(transcriptProjection, memory.events).all(transcriptTable)).toMatchObject([
+      { deliveryId: 'dlv_1', attempt: 1, ordinal: 0 },
+      { deliveryId: 'dlv_2', attempt: 4, ordinal: 1 },
+    ]);
+    for (const wrong of ['', 'dlv_1', ':1', 'dlv_1:0', 'dlv_1:1,']) {
+      const { memory: other } = await listed(wrong);
+      expect(() => folded(transcriptProjection, other.events)).toThrow('its list of attempts is of another form');
+    }
+  });
 });

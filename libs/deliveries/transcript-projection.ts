@@ -1,5 +1,5 @@
-import { prefixOf, type Projection, stored, type Table } from '#kernel';
-import type { TranscriptsRecorded } from './transcript.ts';
+import { prefixOf, type Projection, recordedAtMsOf, type RecordedEvent, stored, type Table } from '#kernel';
+import { attemptsListed, readAttempts, type TranscribedAttempt, type TranscriptsRecorded } from './transcript.ts';
 
 /** Where the transcript of an attempt stands: the `ordinal`-th of the event's `transcripts`. */
 export interface TranscriptRow {
@@ -28,9 +28,15 @@ export const transcriptProjection: Projection = {
   tables: [transcriptTable],
   apply(event, rows) {
     if (event.type !== transcriptsRecorded) throw new TypeError(`${event.type} at ${event.position} is no event of ${event.stream}`);
-    const { data, stream, revision, recordedAt } = stored<TranscriptsRecorded>(event);
-    data.transcripts.forEach(({ deliveryId, attempt }, ordinal) => {
-      rows.put(transcriptTable, { deliveryId, attempt, stream, revision, ordinal, recordedAtMs: recordedAt });
+    const { stream, revision } = event;
+    const recordedAtMs = recordedAtMsOf(event);
+    transcribed(event).forEach(({ deliveryId, attempt }, ordinal) => {
+      rows.put(transcriptTable, { deliveryId, attempt, stream, revision, ordinal, recordedAtMs });
     });
   },
 };
+
+function transcribed(event: RecordedEvent): readonly TranscribedAttempt[] {
+  const list = event.metadata[attemptsListed];
+  return list === undefined ? stored<TranscriptsRecorded>(event).data.transcripts : readAttempts(list);
+}

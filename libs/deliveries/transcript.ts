@@ -32,5 +32,27 @@ export interface DeliveryTranscript {
   readonly secretVersionIds: readonly string[];
 }
 
+/** Which attempt of which delivery a transcript is of. */
+export type TranscribedAttempt = Pick<DeliveryTranscript, 'deliveryId' | 'attempt'>;
+
+/**
+ * The metadata in which an event of transcripts says which attempts they are of, in their order: where each stands is known without
+ * reading them. Events of the first releases have none.
+ */
+export const attemptsListed = 'attempts';
+
+/** That metadata: `<delivery id>:<attempt>`, separated by commas. */
+export const listOfAttempts = (attempts: readonly TranscribedAttempt[]): string => attempts.map(({ deliveryId, attempt }) => `${deliveryId}:${attempt}`).join(',');
+
+/** The attempts of such a list. Throws `TypeError` when it is of another form. */
+export function readAttempts(list: string): readonly TranscribedAttempt[] {
+  return list.split(',').map((listed) => {
+    const colon = listed.indexOf(':');
+    const attempt = Number(listed.slice(colon + 1));
+    if (colon < 1 || !Number.isSafeInteger(attempt) || attempt < 1) throw new TypeError('its list of attempts is of another form');
+    return { deliveryId: listed.slice(0, colon), attempt };
+  });
+}
+
 /** The one type in `transcript-<yyyymmdd>.<partition>` streams: many attempts of many sites in one event. */
 export type TranscriptsRecorded = DomainEvent<'WebhookTranscriptsRecorded', { readonly transcripts: readonly DeliveryTranscript[] }>;

@@ -18,23 +18,24 @@ export interface Ended {
 /** What the log keeps of it. */
 export function finishedOf(ended: Ended): Finished {
   const { entry, event, sent, subscriptionRevision, secretVersionIds, nowMs } = ended;
-  const transcript = JSON.stringify(transcriptOf(ended));
+  const attempt = entry.attempts + 1;
+  const text = JSON.stringify(transcriptOf(ended));
   const outcome: AttemptOutcome = {
     subscriptionId: entry.subscriptionId,
-    attempt: entry.attempts + 1,
+    attempt,
     startedAt: sent.startedAt,
     durationMs: sent.durationMs,
     status: sent.response?.status ?? null,
     error: sent.error,
     subscriptionRevision,
     secretVersionIds,
-    transcriptSha256: sha256Hex(transcript),
+    transcriptSha256: sha256Hex(text),
   };
   const { tenant, environment } = entry.site;
   const actor = { actortype: 'SYSTEM', actorid: 'dispatcher' };
   const cause = { correlationid: event.correlationId, causationid: event.causationId };
   const metadata = { recordedat: formatInstant(nowMs), schemaversion: '1', tenant, environment, ...actor, ...cause };
-  return { stream: streamOf('webhookdelivery', entry.site, entry.deliveryId), revision: entry.revision, event: eventOf(outcome, ended.decision), metadata, transcript };
+  return { stream: streamOf('webhookdelivery', entry.site, entry.deliveryId), revision: entry.revision, event: eventOf(outcome, ended.decision), metadata, transcript: { deliveryId: entry.deliveryId, attempt, text } };
 }
 
 function eventOf(outcome: AttemptOutcome, decision: AttemptDecision): OutcomeEvent {

@@ -1,6 +1,7 @@
 import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
 import { appendEach, type AppendResult, type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, type Ids, isLedgerEvent, type Metadata, type NewEvent, type RecordedEvent, stored } from '#kernel';
+import type { TranscriptLog, TranscriptText } from './transcripts.ts';
 
 export type OutcomeEvent = Extract<DeliveryEvent, { type: 'WebhookDeliverySucceeded' | 'WebhookDeliveryAttemptFailed' | 'WebhookDeliveryDeadLettered' }>;
 
@@ -11,8 +12,7 @@ export interface Finished {
   readonly revision: number;
   readonly event: OutcomeEvent;
   readonly metadata: Metadata;
-  /** JSON text. */
-  readonly transcript: string;
+  readonly transcript: TranscriptText;
 }
 
 export interface Recorded {
@@ -24,7 +24,7 @@ export interface Recorded {
 
 export interface RecorderParts {
   readonly store: Pick<EventStore, 'append' | 'appendEach' | 'readStream'>;
-  readonly transcripts: { write(text: string): Promise<void> };
+  readonly transcripts: Pick<TranscriptLog, 'write'>;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly patience: Patience;

@@ -13,12 +13,14 @@ it('transcripts of two processes that dispatch at the same time stand in the day
   });
   const written: Promise<void>[] = [];
   for (let n = 0; n < 20; n += 1) {
-    for (const [who, transcripts] of [one, two].entries()) written.push(transcripts?.write(JSON.stringify(`${who}-${n}`)) ?? Promise.reject(new Error('none')));
+    for (const [who, transcripts] of [one, two].entries()) written.push(transcripts?.write({ deliveryId: `dlv_${who}`, attempt: n + 1, text: JSON.stringify(`${who}-${n}`) }) ?? Promise.reject(new Error('none')));
     await clock.advance(n % 3);
   }
   await clock.advance(10);
   await Promise.all(written);
   expect([...log.streams.keys()]).toEqual(['transcript-20261121.0']);
   const texts = log.events.flatMap(({ data }) => (JSON.parse(data) as { transcripts: string[] }).transcripts);
+  const listed = log.events.flatMap(({ metadata }) => metadata['attempts']?.split(',') ?? []);
+  expect(listed).toEqual(texts.map((text) => `dlv_${text.split('-')[0]}:${Number(text.split('-')[1]) + 1}`));
   expect(texts.toSorted()).toEqual([0, 1].flatMap((who) => Array.from({ length: 20 }, (_, n) => `${who}-${n}`)).toSorted());
 });

@@ -1,3 +1,4 @@
+import { attemptsListed, listOfAttempts, type TranscribedAttempt } from '#deliveries';
 import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
 
@@ -5,8 +6,13 @@ import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
 const batchSize = 200;
 const batchBytes = maxAppendBytes - 16 * 1024;
 
-interface Waiting {
+/** A transcript, as JSON text. */
+export interface TranscriptText extends TranscribedAttempt {
   readonly text: string;
+}
+
+interface Waiting {
+  readonly transcript: TranscriptText;
   readonly bytes: number;
   readonly durable: () => void;
   readonly failed: (error: unknown) => void;
@@ -39,11 +45,11 @@ export class TranscriptLog {
     this.#parts = parts;
   }
 
-  /** Resolves when the transcript (JSON text) is durable. Rejects when writing was given up. */
-  write(text: string): Promise<void> {
+  /** Resolves when the transcript is durable. Rejects when writing was given up. */
+  write(transcript: TranscriptText): Promise<void> {
     return new Promise((durable, failed) => {
-      const bytes = Buffer.byteLength(text) + 1;
-      this.#waiting.push({ text, bytes, durable, failed });
+      const bytes = Buffer.byteLength(transcript.text) + listOfAttempts([transcript]).length + 2;
+      this.#waiting.push({ transcript, bytes, durable, failed });
       this.#waitingBytes += bytes;
       this.#next();
     });
@@ -67,7 +73,7 @@ export class TranscriptLog {
     while (this.#waiting.length > 0) {
       const batch = this.#takeBatch();
       try {
-        await this.#append(`{"transcripts":[${batch.map(({ text }) => text).join(',')}]}`);
+        await this.#append(batch.map(({ transcript }) => transcript));
         for (const { durable } of batch) durable();
       } catch (error) {
         for (const { failed } of batch) failed(error);
@@ -88,10 +94,11 @@ export class TranscriptLog {
     return this.#waiting.splice(0, count);
   }
 
-  async #append(data: string): Promise<void> {
+  async #append(transcripts: readonly TranscriptText[]): Promise<void> {
     const { store, clock, ids, partition, patience } = this.#parts;
     const recordedat = formatInstant(clock.now());
-    const metadata = { recordedat, schemaversion: '1', actortype: 'SYSTEM', actorid: 'dispatcher' };
+    const metadata = { recordedat, schemaversion: '1', actortype: 'SYSTEM', actorid: 'dispatcher', [attemptsListed]: listOfAttempts(transcripts) };
+    const data = `{"transcripts":[${transcripts.map(({ text }) => text).join(',')}]}`;
     const event: NewEvent = { id: ids.uuid(), type: 'WebhookTranscriptsRecorded', data, metadata };
     this.#turnTo(`transcript-${recordedat.slice(0, 10).replaceAll('-', '')}.${partition()}`);
     for (;;) {

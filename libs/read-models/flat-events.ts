@@ -1,3 +1,4 @@
+import { attemptsListed } from '#deliveries';
 import { type Metadata, type Position, prefixOf, type RecordedEvent, recordedatOf } from '#kernel';
 
 /** position, revision, stream, id, type, data, recordedat, metadata of each event, one after the other: copying between threads costs by object. */
@@ -5,16 +6,19 @@ export type FlatEvents = readonly (string | number)[];
 
 const columnsPerEvent = 8;
 const published = prefixOf('event');
+const transcripts = prefixOf('transcript');
 
-/** Events as they go to the thread. What was published stays in the log: no projection reads it, and a thousand events could be 256 MB of it. */
+/** Events as they go to the thread. What was published, and transcripts whose attempts are listed, stay in the log: no projection reads them, and a thousand events could be 256 MB. */
 export function flatten(events: readonly RecordedEvent[]): FlatEvents {
   const flat: (string | number)[] = [];
   for (const event of events) {
     const { position, revision, stream, id, type, data, metadata } = event;
-    flat.push(position, revision, stream, id, type, stream.startsWith(published) ? '' : data, recordedatOf(event) ?? '', JSON.stringify(metadata));
+    flat.push(position, revision, stream, id, type, isUnread(event) ? '' : data, recordedatOf(event) ?? '', JSON.stringify(metadata));
   }
   return flat;
 }
+
+const isUnread = ({ stream, metadata }: RecordedEvent): boolean => stream.startsWith(published) || (stream.startsWith(transcripts) && metadata[attemptsListed] !== undefined);
 
 /** The events again. Their metadata is parsed when it is asked for: most folds need no more of it than `recordedat`. */
 export function unflattened(flat: FlatEvents): readonly RecordedEvent[] {

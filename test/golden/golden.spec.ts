@@ -18,6 +18,7 @@ import type { AnySaga, SagaOutput } from '#sagas';
 import { createSecretVault, formatSigningSecret, loadMasterKeys } from '#secret-vault';
 import { type Ending, type LiveSubscription, subscriptionAnnouncements, subscriptionLifecycle, type SubscriptionState } from '#subscriptions';
 import { systemIds } from '../../apps/server/system.ts';
+import { digestOf } from '../support/read-models.ts';
 import { simulatedClock } from '../support/simulated-clock.ts';
 
 /** Every history there is, as it was when it was added. */
@@ -26,6 +27,7 @@ const histories: Readonly<Record<string, string>> = {
   'first-release.jsonl': '595f537b2760d2ac01e86c964447dbd1b3ba7fdeedc9281e12ff96401ccd9678',
   'headers.jsonl': '4797c304470996f38eaccb8d52feab28b06c37111c30addd66bf913244442f11',
   'labels.jsonl': '183ffd12c0766e89466dc5fd5e377725df67d11d54ed74afaa4d794b970c9a40',
+  'listed-attempts.jsonl': 'b9f64c14f6f34ecf00a9badf382cbd1542d5793de9cdc92f6e3cd83524d78f16',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'rate-limits.jsonl': '36e0a5276eb4a37cf88cda541c1c8e8ee95b85368189aee23597918f3a2d4956',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
@@ -209,6 +211,23 @@ describe('the outcomes of attempts', () => {
       rmSync(dataDir, { recursive: true });
     }
     expect(told).toHaveLength(3);
+  });
+});
+
+describe('transcripts', () => {
+  it('of listed-attempts.jsonl list whose attempts they are of, which comes to what reading them does', () => {
+    const events = eventsOf('listed-attempts.jsonl');
+    const [listed, whole] = [
+      events.map((event) => (event.metadata['attempts'] === undefined ? event : { ...event, data: '' })),
+      events.map((event) => ({ ...event, metadata: Object.fromEntries(Object.entries(event.metadata).filter(([name]) => name !== 'attempts')) })),
+    ];
+    expect(listed.filter(({ data }) => data === '')).toHaveLength(3);
+    const dataDir = mkdtempSync(join(tmpdir(), 'countersign-golden-'));
+    const digests = [listed, whole, events].map((history) => digestOf(dataDir, history));
+    rmSync(dataDir, { recursive: true });
+    expect(digests[0]).toEqual(digests[1]);
+    expect(digests[2]).toEqual(digests[1]);
+    expect(digests[0]?.tables['transcripts']).not.toBe(sha256Hex(''));
   });
 });
 
