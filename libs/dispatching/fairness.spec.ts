@@ -219,7 +219,7 @@ describe('the slots', () => {
       expect(slots.taken).toBe(taken.length);
       expect(slots.taken).toBeLessThan(20);
       for (const give of taken) give();
-      for (const isTrusted of [true, false]) expect(slots.room(a, 'SCHEDULED', isTrusted)).toBe(20);
+      for (const isTrusted of [true, false]) expect(slots.free - slots.need(a, 'SCHEDULED', isTrusted)).toBe(20);
     }));
   });
 });
@@ -242,6 +242,25 @@ describe('turns', () => {
     expect(turns.isEmpty).toBe(true);
   });
 
+  it.each(['end', 'are found good'])('those for whom there is no room are found again when some of their own %s, while others take what is free', (what) => {
+    const slots = new Slots(12, 8);
+    const turns = new Turns<SlotHolder>(slots);
+    const tenant = newTenant('bad');
+    const bad = Array.from({ length: 7 }, () => holderOf(tenant, false));
+    for (const holder of bad) turns.add(holder, 'PENDING');
+    for (let next = turns.next(); next !== undefined; next = turns.next()) slots.take(next, 'PENDING');
+    const others = holderOf();
+    const take = (count: number): void => Array.from({ length: count }).forEach(() => slots.take(others, 'PENDING'));
+    take(2);
+    expect([slots.free, turns.next()]).toEqual([4, undefined]);
+    for (const holder of bad.slice(0, 4)) {
+      if (what === 'end') slots.give(holder, 'PENDING');
+      else slots.trust(holder, true);
+    }
+    take(what === 'end' ? 4 : 0);
+    expect([slots.free, turns.next()]).toEqual([4, bad[6]]);
+  });
+
   it('those who have been found good or bad since they were put there have the turn of what they are now', () => {
     const slots = new Slots(8, 8);
     const turns = new Turns<SlotHolder>(slots);
@@ -252,16 +271,124 @@ describe('turns', () => {
   });
 });
 
+/** Slots that count how often it was asked what somebody needs. */
+class CountingSlots extends Slots {
+  asked = 0;
+
+  override need(...of: Parameters<Slots['need']>): number {
+    this.asked += 1;
+    return super.need(...of);
+  }
+}
+
+describe('many tenants whose endpoints hang', () => {
+  const tenants = 500;
+
+  function hung(): { slots: CountingSlots; turns: Turns<SlotHolder>; under: SlotHolder[] } {
+    const slots = new CountingSlots(1_000, 10);
+    const turns = new Turns<SlotHolder>(slots);
+    const under: SlotHolder[] = [];
+    for (let n = 0; n < tenants; n += 1) {
+      const tenant = newTenant(`t${n}`);
+      for (let m = 0; m < 20; m += 1) turns.add(holderOf(tenant, false), 'PENDING');
+    }
+    for (let next = turns.next(); next !== undefined; next = turns.next()) {
+      slots.take(next, 'PENDING');
+      under.push(next);
+    }
+    slots.asked = 0;
+    return { slots, turns, under };
+  }
+
+  it('cost nothing when others are sent to: those who can’t be are not looked at, whatever more they get', () => {
+    const { slots, turns, under } = hung();
+    const good = holderOf();
+    for (let n = 0; n < 1_000; n += 1) {
+      turns.add(good, 'PENDING');
+      for (const holder of under.slice(0, 100)) turns.add(holder, 'PENDING');
+      expect(turns.next()).toBe(good);
+      expect(turns.next()).toBeUndefined();
+      slots.take(good, 'PENDING');
+      expect(turns.next()).toBeUndefined();
+      slots.give(good, 'PENDING');
+    }
+    expect(slots.asked).toBeLessThan(2_000);
+  });
+
+  it('are served one after the other as theirs end, each as often, with few looks', () => {
+    const { slots, turns, under } = hung();
+    const served = new Map<object, number>();
+    for (let n = 0; n < 20 * tenants; n += 1) {
+      const ended = under.shift();
+      if (ended === undefined) throw new Error('nothing is under way');
+      slots.give(ended, 'PENDING');
+      turns.add(ended, 'PENDING');
+      for (let next = turns.next(); next !== undefined; next = turns.next()) {
+        slots.take(next, 'PENDING');
+        under.push(next);
+        served.set(next.tenant, 1 + (served.get(next.tenant) ?? 0));
+      }
+    }
+    expect(served.size).toBe(tenants);
+    expect(Math.max(...served.values()) - Math.min(...served.values())).toBeLessThanOrEqual(2);
+    expect(slots.asked).toBeLessThan(4 * 20 * tenants);
+  });
+});
+
 describe('rounds of rounds', () => {
-  it('groups take turns whatever they have, and those that may not keep their places', () => {
+  it('groups take turns whatever they have', () => {
     const rounds = new GroupedRounds<{ name: string }, string>();
     const [a, b, c] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }];
     for (const item of ['a1', 'a2', 'a3']) rounds.add(a, item);
     rounds.add(b, 'b1');
     rounds.add(c, 'c1');
-    const but = (name: string) => (group: { name: string }) => group.name !== name;
-    expect([rounds.next(but('b')), rounds.next(but('b')), rounds.next(but('b')), rounds.next(but('b'))]).toEqual(['a1', 'c1', 'a2', 'a3']);
-    expect([rounds.next(but('b')), rounds.isEmpty, rounds.next(), rounds.isEmpty]).toEqual([undefined, false, 'b1', true]);
+    expect([1, 2, 3, 4, 5, 6].map(() => rounds.next())).toEqual(['a1', 'b1', 'c1', 'a2', 'a3', undefined]);
+    expect(rounds.isEmpty).toBe(true);
+  });
+
+  it('those who need more room than there is stand aside, and come first when there is', () => {
+    const needs = new Map<object, number>();
+    const rounds = new GroupedRounds<object, string>((group) => needs.get(group) ?? 0);
+    const [a, b, c] = [{}, {}, {}];
+    for (const [group, name, need] of [[a, 'a', 5], [b, 'b', 3], [c, 'c', 0]] as const) {
+      needs.set(group, need);
+      for (const nth of [1, 2]) rounds.add(group, `${name}${nth}`);
+    }
+    expect([rounds.next(3), rounds.next(3), rounds.next(3), rounds.isEmpty]).toEqual(['c1', 'c2', undefined, false]);
+    rounds.add(c, 'c3');
+    expect([rounds.next(4), rounds.next(6), rounds.next(6)]).toEqual(['b1', 'a1', 'c3']);
+    needs.set(a, 1);
+    rounds.eased(a);
+    expect([rounds.next(2), rounds.next(2), rounds.next(4), rounds.isEmpty]).toEqual(['a2', undefined, 'b2', true]);
+  });
+
+  it('somebody who may is found whenever there is one, and nobody who may not', () => {
+    const step = fc.record({ who: fc.nat(9), does: fc.constantFrom('add', 'need', 'next', 'next'), amount: fc.nat(8) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+        const groups = Array.from({ length: 10 }, () => ({ need: 0, waiting: 0 }));
+        const rounds = new GroupedRounds<{ need: number; waiting: number }, object>(({ need }) => need);
+        for (const { who, does, amount } of steps) {
+          const group = groups[who] ?? { need: 0, waiting: 0 };
+          if (does === 'add') {
+            group.waiting += 1;
+            rounds.add(group, { group });
+          } else if (does === 'need') {
+            const eased = amount < group.need;
+            group.need = amount;
+            if (eased) rounds.eased(group);
+          } else {
+            const may = groups.some(({ need, waiting }) => waiting > 0 && need < amount);
+            const next = rounds.next(amount) as { group: { need: number; waiting: number } } | undefined;
+            expect(next !== undefined).toBe(may);
+            if (next === undefined) continue;
+            expect(next.group.need).toBeLessThan(amount);
+            next.group.waiting -= 1;
+          }
+        }
+        expect(rounds.isEmpty).toBe(groups.every(({ waiting }) => waiting === 0));
+      }),
+    );
   });
 });
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import type { RecordedEvent } from '#kernel';
 import { simulatedClock } from '../../test/support/simulated-clock.ts';
 import { Bodies, EventUnreadable } from './bodies.ts';
+import { Ranked } from './ranked.ts';
 import { Rounds } from './rounds.ts';
 import { WakeUps } from './wake-ups.ts';
 
@@ -70,6 +72,38 @@ describe('rounds', () => {
     rounds.add('a');
     expect([rounds.next(), rounds.next(), rounds.next(), rounds.next()]).toEqual(['b', 'c', 'a', undefined]);
     expect(rounds.isEmpty).toBe(true);
+  });
+});
+
+describe('ranked items', () => {
+  it('come by their rank as it was set last, among equals in the order in which it was', () => {
+    const steps = fc.array(fc.record({ item: fc.nat(20), rank: fc.option(fc.nat(5)) }), { maxLength: 400, size: 'max' });
+    fc.assert(
+      fc.property(steps, (all) => {
+        const ranked = new Ranked<number>();
+        let expected: readonly { item: number; rank: number }[] = [];
+        for (const { item, rank } of all) {
+          expected = expected.filter((other) => other.item !== item);
+          if (rank === null) ranked.delete(item);
+          else {
+            ranked.set(item, rank);
+            expected = [...expected, { item, rank }].sort((a, b) => a.rank - b.rank);
+          }
+          expect(ranked.first()?.item).toBe(expected[0]?.item);
+        }
+        for (const { item, rank } of expected) {
+          expect(ranked.first()).toMatchObject({ item, rank });
+          ranked.delete(item);
+        }
+        expect([ranked.size, ranked.first()]).toEqual([0, undefined]);
+      }),
+    );
+  });
+
+  it('that are put elsewhere again and again are not held on to', () => {
+    const ranked = new Ranked<string>();
+    for (let n = 0; n < 10_000; n += 1) ranked.set('a', 10_000 - n);
+    expect(ranked.held).toBeLessThan(100);
   });
 });
 

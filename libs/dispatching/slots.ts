@@ -9,14 +9,14 @@ const untrustedMultiple = 1;
 const scarceShare = 0.2;
 
 /**
- * What somebody who holds `held` may take yet of what is shared, when nobody may hold more than a multiple of what is free;
- * 0 and less is nothing. So whoever holds little always finds room, and nothing is kept empty for anybody by name.
+ * How much must be more than free for somebody who holds `held` to take more of what is shared, when nobody may hold more than a
+ * multiple of what is free. So whoever holds little always finds room, and nothing is kept empty for anybody by name.
  * Choudhury and Hahne, "Dynamic queue length thresholds in a shared memory ATM switch", 1996.
  */
-const roomFor = (held: number, free: number, multiple: number): number => free - held / multiple;
+const needFor = (held: number, multiple: number): number => held / multiple;
 
 /** Whether one tenant may take more of what all tenants share. */
-export const hasTenantRoom = (held: number, all: number, limit: number): boolean => roomFor(held, limit - all, tenantMultiple) > 0;
+export const hasTenantRoom = (held: number, all: number, limit: number): boolean => limit - all > needFor(held, tenantMultiple);
 
 /** Who takes slots: a subscription, as far as it matters here. */
 export interface SlotHolder {
@@ -31,6 +31,8 @@ export class Slots {
   readonly #limit: number;
   readonly #perHolder: number;
   #taken = 0;
+  /** Told of each tenant that needs less than before. */
+  onEased: (tenant: Tenant) => void = () => undefined;
 
   constructor(limit: number, perHolder: number) {
     this.#limit = limit;
@@ -41,16 +43,19 @@ export class Slots {
     return this.#taken;
   }
 
-  /** How much room there is for such a request; 0 and less is none. */
-  room(tenant: Tenant, kind: OpenStatus, isTrusted: boolean): number {
-    const free = this.#limit - this.#taken;
-    const room = Math.min(roomFor(tenant.held, free, tenantMultiple), roomFor(tenant.heldBy[kind], free, kindMultiples[kind]));
-    return isTrusted ? room : Math.min(room, roomFor(tenant.untrusted, free, untrustedMultiple));
+  get free(): number {
+    return this.#limit - this.#taken;
+  }
+
+  /** How much must be more than free for such a request. */
+  need(tenant: Tenant, kind: OpenStatus, isTrusted: boolean): number {
+    const need = Math.max(needFor(tenant.held, tenantMultiple), needFor(tenant.heldBy[kind], kindMultiples[kind]));
+    return isTrusted ? need : Math.max(need, needFor(tenant.untrusted, untrustedMultiple));
   }
 
   /** Whether this one may take one more: where room is scarce each has fewer, and its first as long as there is any. */
   hasRoom({ tenant, held, isTrusted }: SlotHolder, kind: OpenStatus): boolean {
-    return held < (this.#perHolder * this.room(tenant, kind, isTrusted)) / (scarceShare * this.#limit);
+    return held < (this.#perHolder * (this.free - this.need(tenant, kind, isTrusted))) / (scarceShare * this.#limit);
   }
 
   take(holder: SlotHolder, kind: OpenStatus): void {
@@ -65,6 +70,7 @@ export class Slots {
     if (holder.isTrusted === isTrusted) return;
     holder.isTrusted = isTrusted;
     holder.tenant.untrusted += isTrusted ? -holder.held : holder.held;
+    if (isTrusted) this.onEased(holder.tenant);
   }
 
   #count(holder: SlotHolder, kind: OpenStatus, more: 1 | -1): void {
@@ -74,5 +80,6 @@ export class Slots {
     tenant.held += more;
     tenant.heldBy[kind] += more;
     if (!holder.isTrusted) tenant.untrusted += more;
+    if (more < 0) this.onEased(tenant);
   }
 }

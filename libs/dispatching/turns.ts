@@ -21,7 +21,10 @@ export class Turns<T extends SlotHolder> {
 
   constructor(slots: Slots) {
     this.#slots = slots;
-    this.#queues = [true, false].flatMap((isTrusted) => (['PENDING', 'SCHEDULED'] as const).map((kind) => ({ kind, isTrusted, rounds: new GroupedRounds<Tenant, T>() })));
+    this.#queues = [true, false].flatMap((isTrusted) => (['PENDING', 'SCHEDULED'] as const).map((kind) => ({ kind, isTrusted, rounds: new GroupedRounds<Tenant, T>((tenant) => slots.need(tenant, kind, isTrusted)) })));
+    slots.onEased = (tenant) => {
+      for (const { rounds } of this.#queues) rounds.eased(tenant);
+    };
   }
 
   get isEmpty(): boolean {
@@ -44,7 +47,7 @@ export class Turns<T extends SlotHolder> {
 
   #nextOf({ kind, isTrusted, rounds }: Queue<T>): T | undefined {
     while (!rounds.isEmpty) {
-      const item = rounds.next((tenant) => this.#slots.room(tenant, kind, isTrusted) > 0);
+      const item = rounds.next(this.#slots.free);
       if (item === undefined || item.isTrusted === isTrusted) return item;
       // What it is taken for has changed since it was put here.
       this.add(item, kind);
