@@ -10,7 +10,7 @@ export { deliveryId, derivedId, newId, timeOrdered } from './ids.ts';
 export { canonicalJson, type Json, type JsonObject } from './json.ts';
 export { didYouMean, nearest } from './nearest.ts';
 export { type Clock, type Ids, sleep } from './ports.ts';
-export { comparePositions, isPosition, laterPosition, type Position, startOfLog } from './position.ts';
+export { comparePositions, isPosition, laterPosition, nextPosition, type Position, startOfLog } from './position.ts';
 export { type AnyTable, type Cell, type ColumnType, domainEvent, type Projection, resourceOf, type Rows, type Table } from './projection.ts';
 export { isLedgerEvent, type LedgerEvent, type Receipt } from './receipt.ts';
 export { Recent } from './recent.ts';

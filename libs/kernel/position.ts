@@ -15,3 +15,6 @@ export function comparePositions(a: Position, b: Position): number {
 }
 
 export const laterPosition = (a: Position, b: Position): Position => (comparePositions(a, b) >= 0 ? a : b);
+
+/** The first place that can stand after it. */
+export const nextPosition = (position: Position): Position => String(BigInt(position) + 1n);

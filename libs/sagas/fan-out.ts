@@ -1,15 +1,15 @@
 import { type ScheduledDelivery, scheduleDelivery } from '#deliveries';
 import { appendEach, StreamTombstoned, WrongExpectedRevision } from '#event-store';
-import { comparePositions, placeOf, type Position, prefixOf, Recent, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
+import { comparePositions, nextPosition, placeOf, type Position, prefixOf, Recent, type RecordedEvent, type Site, siteKey, startOfLog } from '#kernel';
 import { type PublishedEvent, readPublishedEvent } from '#publishing';
 import type { SubscriptionVersion } from '#read-models';
-import { compileMatcher, type Matcher } from '#subscriptions';
 import { Stopping } from './endure.ts';
 import { Entries } from './entries.ts';
 import { Filtering } from './filtering.ts';
 import { Follower, type Stretch, type Work, type WorkContext } from './follower.ts';
 import { inFlight } from './in-flight.ts';
 import type { FanOut, FanOutParts, SagaStatus } from './port.ts';
+import { Receivers } from './receivers.ts';
 
 /** Deliveries that are one message to the engine, and how many such messages are under way. */
 const appendsTogether = 100;
@@ -26,21 +26,8 @@ interface Range {
   readonly through: Position;
 }
 
-interface Receivers extends Matcher<SubscriptionVersion> {
-  /** Whether one of them has a filter. */
-  readonly filtered: boolean;
-}
-
-/** What is known of a site: good for each of its subscriptions until the next event of that one. */
-interface KnownSite {
-  readonly versions: ReadonlyMap<string, readonly SubscriptionVersion[]>;
-  readonly receivers: Receivers;
-  /** The subscriptions of which something has happened since. */
-  readonly stale: Set<string>;
-}
-
-/** Of so many changed subscriptions of a site one by one is not less than all of them. */
-const mostStale = 200;
+/** To ask for so many subscriptions of a site one by one is not less than all of them. */
+const mostUnclear = 200;
 
 interface Published {
   readonly event: PublishedEvent;
@@ -88,8 +75,9 @@ const joint = (one: SagaStatus, other: SagaStatus): SagaStatus => ({
 });
 
 /**
- * It follows the subscriptions' streams too, not to fold them, but to know from the log itself of which subscriptions of a
- * site it must ask again before it matches: a Pause costs as much among ten as among ten thousand.
+ * It follows the subscriptions' streams too: the read model is asked who they are when an event of a site first comes, and again
+ * only where the log does not say what a change made of a subscription. So the events of a known site wait for no projection, and
+ * a Pause costs as much among ten as among ten thousand.
  */
 class FanOutWork implements Work {
   readonly name: string;
@@ -99,7 +87,7 @@ class FanOutWork implements Work {
   readonly #parts: FanOutParts;
   readonly #ordered: boolean;
   readonly #filtering: Filtering;
-  readonly #sites = new Recent<KnownSite>(sitesKept);
+  readonly #sites = new Recent<Receivers>(sitesKept);
 
   constructor(parts: FanOutParts, name: string, { ordered }: { readonly ordered: boolean }) {
     this.#parts = parts;
@@ -122,36 +110,32 @@ class FanOutWork implements Work {
     for (const [instance] of parked) {
       const [event] = await this.#parts.store.readStream(instance, 0, 1);
       this.entries.set(instance, { state: null, parked: null });
-      if (event !== undefined) await this.#schedule([event], startOfLog, context, new Recent(sitesKept));
+      if (event !== undefined) await this.#schedule([event], { after: startOfLog, through: event.position }, context, new Recent(sitesKept));
     }
     return parked.length;
   }
 
   async react({ events, after }: Stretch, context: WorkContext): Promise<number> {
-    const [subscriptions, published] = parted(events, ({ stream }) => stream.startsWith(prefixOf('webhooksubscription')));
-    const touched = subscriptions.map(({ stream }) => placeOf(stream));
-    const doubt = (): void => touched.forEach(({ site, id }) => this.#doubt(siteKey(site), id));
-    doubt();
-    await this.#schedule(published, after, context, this.#sites);
-    // What was asked for a stretch with a change in it need not hold after it: a version may begin where it ends.
-    doubt();
+    const [changes, published] = parted(events, ({ stream }) => stream.startsWith(prefixOf('webhooksubscription')));
+    for (const change of changes) this.#fold(change, after);
+    await this.#schedule(published, { after, through: events.at(-1)?.position ?? after }, context, this.#sites);
     return published.length;
   }
 
-  #doubt(site: string, subscriptionId: string): void {
-    const stale = this.#sites.get(site)?.stale.add(subscriptionId);
-    if (stale !== undefined && stale.size > mostStale) this.#sites.delete(site);
+  #fold(change: RecordedEvent, after: Position): void {
+    const { site, id: subscriptionId } = placeOf(change.stream);
+    const key = siteKey(site);
+    const known = this.#sites.get(key);
+    known?.fold(change, { site, subscriptionId }, after);
+    if (known !== undefined && known.unclear.size > mostUnclear) this.#sites.delete(key);
   }
 
-  async #schedule(events: readonly RecordedEvent[], after: Position, context: WorkContext, sites: Recent<KnownSite>): Promise<void> {
+  async #schedule(events: readonly RecordedEvent[], range: Range, context: WorkContext, sites: Recent<Receivers>): Promise<void> {
     const published = events.flatMap((recorded) => this.#read(recorded, context));
-    const through = published.at(-1)?.recorded.position;
-    if (through === undefined) return;
-    await this.#reached(through, context.signal);
     const receiversBySite = new Map<string, Receivers>();
     for (const { event } of published) {
       const site = siteKey(event);
-      if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, { after, through }, sites));
+      if (!receiversBySite.has(site)) receiversBySite.set(site, await this.#receiversOf(event, range, sites, context.signal));
     }
     // Filters take time: who has none does not wait for them.
     const [filtered, plain] = parted(published, ({ event }) => receiversBySite.get(siteKey(event))?.filtered === true);
@@ -192,17 +176,16 @@ class FanOutWork implements Work {
     }
   }
 
-  async #receiversOf(site: Site, { after, through }: Range, sites: Recent<KnownSite>): Promise<Receivers> {
+  async #receiversOf(site: Site, { after, through }: Range, sites: Recent<Receivers>, signal: AbortSignal): Promise<Receivers> {
     const key = siteKey(site);
     const known = sites.get(key);
-    if (known?.stale.size === 0) return known.receivers;
-    const asked = known === undefined ? undefined : [...known.stale];
-    const found = (await this.#parts.versions.overlapping(site, after, through, asked)).filter(({ deliveryMode }) => (deliveryMode === 'ORDERED') === this.#ordered);
-    const gone = (asked ?? []).map((id) => [id, []] as const);
-    const versions = new Map([...(known?.versions ?? []), ...gone, ...Map.groupBy(found, ({ subscriptionId }) => subscriptionId)]);
-    const all = [...versions.values()].flat();
-    const receivers = { ...compileMatcher(all), filtered: all.some(({ filter }) => filter !== null) };
-    sites.set(key, { versions, receivers, stale: new Set() });
+    if (known?.unclear.size === 0) return known;
+    await this.#reached(through, signal);
+    const asked = known === undefined ? undefined : [...known.unclear];
+    const receivers = known ?? new Receivers(({ deliveryMode }) => (deliveryMode === 'ORDERED') === this.#ordered);
+    // One that begins with the last event of the stretch holds for none of it, and is needed for the next.
+    receivers.learn(await this.#parts.versions.overlapping(site, after, nextPosition(through), asked), through, asked);
+    sites.set(key, receivers);
     return receivers;
   }
 

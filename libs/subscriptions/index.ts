@@ -6,3 +6,4 @@ export { compileMatcher, isInForce, type Matchable, type MatchableVersion, type 
 export { globMatches, isEventType, maxPatternLength, namesOperationalEvents, parsePattern, patternMatches } from './pattern.ts';
 export { subscriptionEvent, subscriptionProjection, type SubscriptionRow, subscriptionTable, type SubscriptionVersionRow, subscriptionVersionTable } from './projection.ts';
 export { type DeletedSubscription, evolveSubscription, headerVersions, initialSubscription, type LiveSubscription, signingSecrets, type SubscriptionState } from './state.ts';
+export { versionAfter, type VersionSettings } from './version-after.ts';

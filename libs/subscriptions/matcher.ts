@@ -23,6 +23,9 @@ export interface Matchable {
 export interface Matcher<Version extends MatchableVersion> {
   /** The versions that are ACTIVE at the event's position and have a glob that matches; one per subscription. */
   match(event: Matchable): readonly Version[];
+  add(version: Version): void;
+  /** Takes away one that was added, the same object; it costs as much as there are versions of the very same glob. */
+  remove(version: Version): void;
 }
 
 /** One step of the globs that begin alike. `**` nodes stay where they are for any number of segments. */
@@ -44,6 +47,33 @@ class Node<Version> {
     if (literal === undefined) this.literals.set(segment, (literal = new Node()));
     return literal;
   }
+
+  /** Takes back that a glob, of which these segments are left, ends below; and nodes that stand for nothing then. */
+  remove(segments: readonly string[], version: Version, at = 0): void {
+    const segment = segments[at];
+    if (segment === undefined) return this.#removeEnd(version);
+    const child = this.child(segment);
+    child.remove(segments, version, at + 1);
+    if (child.isEmpty) this.#drop(segment);
+  }
+
+  #removeEnd(version: Version): void {
+    const place = this.ends.indexOf(version);
+    const last = this.ends.at(-1);
+    if (place < 0 || last === undefined) return;
+    this.ends[place] = last;
+    this.ends.pop();
+  }
+
+  get isEmpty(): boolean {
+    return this.ends.length === 0 && this.literals.size === 0 && this.one === undefined && this.any === undefined;
+  }
+
+  #drop(segment: string): void {
+    if (segment === '*') this.one = undefined;
+    else if (segment === '**') this.any = undefined;
+    else this.literals.delete(segment);
+  }
 }
 
 /**
@@ -53,15 +83,18 @@ class Node<Version> {
  */
 export function compileMatcher<Version extends MatchableVersion>(versions: Iterable<Version>): Matcher<Version> {
   const root = new Node<Version>();
-  for (const version of versions) {
-    if (version.status !== 'ACTIVE') continue;
-    for (const glob of version.eventPattern.split(',')) {
+  const globsOf = ({ status, eventPattern }: Version): readonly string[] => (status === 'ACTIVE' ? eventPattern.split(',') : []);
+  const add = (version: Version): void => {
+    for (const glob of globsOf(version)) {
       let node = root;
       for (const segment of glob.split('.')) node = node.child(segment);
       node.ends.push(version);
     }
-  }
+  };
+  for (const version of versions) add(version);
   return {
+    add,
+    remove: (version) => globsOf(version).forEach((glob) => root.remove(glob.split('.'), version)),
     match: ({ type, position, operational }) => {
       const found = new Map<string, Version>();
       for (const node of walk(root, type.split('.'), operational)) {
