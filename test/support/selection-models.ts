@@ -36,6 +36,7 @@ export class SelectionModels implements Selections {
     const fresh = this.events().slice(this.#seen);
     this.#seen += fresh.length;
     if (fresh.length > 0) this.#file.apply(fresh, fresh.at(-1)?.position ?? '0');
+    this.#file.show();
   }
 
   reached(): Promise<void> {
