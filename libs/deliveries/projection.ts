@@ -1,4 +1,4 @@
-import { domainEvent, type Position, prefixOf, type Projection, type RecordedEvent, resourceOf, type Rows, type Site, type Stored, type Table } from '#kernel';
+import { domainEvent, type Position, prefixOf, type Projection, type RecordedEvent, resourceOf, type Rows, type Site, type Stored, storedUnread, type Table } from '#kernel';
 import type { DeliveryEvent } from './events.ts';
 import { type DeliveryState, evolveDelivery, initialDelivery } from './state.ts';
 
@@ -134,7 +134,8 @@ export const deliveryProjection: Projection = {
   tables: [deliveryTable, attemptTable, subscriptionHealthTable, purgeTable],
   apply(event, rows) {
     if (event.stream.startsWith(prefixOf('webhooksubscription'))) return purged(event, rows);
-    const fact = domainEvent<DeliveryEvent>(event, types);
+    // What a request came to is kept as it stands, and most of it is never asked for.
+    const fact = domainEvent<DeliveryEvent>(event, types, storedUnread);
     if (fact === undefined) return trackRevision(event, rows);
     const { site, id } = resourceOf(event);
     const before = rowBefore(fact, id, rows);

@@ -51,35 +51,58 @@ export function recordedAtMsOf(event: RecordedEvent): number {
 let lastRead = { text: '', ms: NaN };
 
 /** Reads the envelope of a recorded event; `data` is parsed. Throws when it is not JSON: a poison event. */
-export function stored<Event extends DomainEvent<string, object>>(event: RecordedEvent): Stored<Event> {
-  const recordedAt = recordedAtMsOf(event);
-  if (Number.isNaN(recordedAt)) throw new TypeError(`event ${event.id} at ${event.position} has no readable recordedat`);
-  return new Fact(event, recordedAt, JSON.parse(event.data)) as unknown as Stored<Event>;
-}
+export const stored = <Event extends DomainEvent<string, object>>(event: RecordedEvent): Stored<Event> => new Fact(event) as unknown as Stored<Event>;
+
+/** As `stored`, but `data` is parsed when somebody asks for it, and throws then: for folds of many events that need it of few. */
+export const storedUnread = <Event extends DomainEvent<string, object>>(event: RecordedEvent): Stored<Event> => new UnreadFact(event) as unknown as Stored<Event>;
 
 /** Its metadata is read when somebody asks for it. */
-class Fact {
+class Envelope {
   readonly id: string;
   readonly stream: string;
   readonly revision: number;
   readonly position: Position;
   readonly recordedAt: number;
   readonly type: string;
-  readonly data: unknown;
   readonly #event: RecordedEvent;
 
-  constructor(event: RecordedEvent, recordedAt: number, data: unknown) {
+  constructor(event: RecordedEvent) {
+    const recordedAt = recordedAtMsOf(event);
+    if (Number.isNaN(recordedAt)) throw new TypeError(`event ${event.id} at ${event.position} has no readable recordedat`);
     this.id = event.id;
     this.stream = event.stream;
     this.revision = event.revision;
     this.position = event.position;
     this.recordedAt = recordedAt;
     this.type = event.type;
-    this.data = data;
     this.#event = event;
   }
 
   get metadata(): Metadata {
     return this.#event.metadata;
+  }
+}
+
+class Fact extends Envelope {
+  readonly data: unknown;
+
+  constructor(event: RecordedEvent) {
+    super(event);
+    this.data = JSON.parse(event.data);
+  }
+}
+
+class UnreadFact extends Envelope {
+  readonly #text: string;
+  #data: unknown;
+
+  constructor(event: RecordedEvent) {
+    super(event);
+    this.#text = event.data;
+  }
+
+  get data(): unknown {
+    this.#data ??= JSON.parse(this.#text) as unknown;
+    return this.#data;
   }
 }

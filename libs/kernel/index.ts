@@ -4,7 +4,7 @@ export { base32 } from './base32.ts';
 export { type Accepted, type Decider, type Decision, isRefusal, type Refusal, refuse } from './decider.ts';
 export { formatUuid, hmacSha256Hex, sha256, sha256Hex, uuidBytes, uuidV5 } from './digest.ts';
 export { isEventId, isEventType, maxFilterLength, maxPatternLength, parsePattern } from './event-type.ts';
-export { type DomainEvent, type Metadata, type NewEvent, recordedAtMsOf, recordedatOf, type RecordedEvent, type Stored, stored } from './events.ts';
+export { type DomainEvent, type Metadata, type NewEvent, recordedAtMsOf, recordedatOf, type RecordedEvent, type Stored, stored, storedUnread } from './events.ts';
 export { Gate } from './gate.ts';
 export { deliveryId, derivedId, newId, timeOrdered } from './ids.ts';
 export { canonicalJson, type Json, type JsonObject } from './json.ts';

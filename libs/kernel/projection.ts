@@ -1,5 +1,5 @@
 import type { DomainEvent, RecordedEvent, Stored } from './events.ts';
-import { stored } from './events.ts';
+import { stored, type storedUnread } from './events.ts';
 import { isLedgerEvent } from './receipt.ts';
 import type { Site } from './site.ts';
 import { parseStream } from './streams.ts';
@@ -63,10 +63,10 @@ export interface Projection {
  * The domain event in a recorded one, or undefined for a ledger event, which stands in every governed stream.
  * Throws for a type the domain does not know: to skip it would make a read model that is wrong without saying so.
  */
-export function domainEvent<Event extends DomainEvent<string, object>>(event: RecordedEvent, types: Readonly<Record<Event['type'], true>>): Stored<Event> | undefined {
+export function domainEvent<Event extends DomainEvent<string, object>>(event: RecordedEvent, types: Readonly<Record<Event['type'], true>>, read: typeof stored | typeof storedUnread = stored): Stored<Event> | undefined {
   if (isLedgerEvent(event)) return undefined;
   if (!Object.hasOwn(types, event.type)) throw new TypeError(`${event.type} at ${event.position} is no event of ${event.stream}`);
-  return stored<Event>(event);
+  return read<Event>(event);
 }
 
 /** The site and id a resource's stream name says. Throws when the name is of another form: a poison event. */

@@ -16,15 +16,26 @@ interface Visit {
 const counts: Table<Count> = { name: 'counts', columns: { name: 'text', count: 'integer' }, key: ['name'] };
 const visits: Table<Visit> = { name: 'visits', columns: { name: 'text', atMs: 'integer' }, key: ['name', 'atMs'], historyBy: 'atMs' };
 
+const places: Table<{ readonly name: string; readonly at: number; readonly what: string }> = { name: 'places', columns: { name: 'text', at: 'integer', what: 'text' }, key: ['name', 'at'] };
+
 function given(skipHistoryBelowMs = 0) {
   const database = new Database(':memory:');
-  for (const statement of [counts, visits].flatMap(createTable)) database.exec(statement);
-  const rows = new RowCache(database, [counts, visits], skipHistoryBelowMs);
+  for (const statement of [counts, visits, places].flatMap(createTable)) database.exec(statement);
+  const rows = new RowCache(database, [counts, visits, places], skipHistoryBelowMs);
   const stored = () => ({ counts: database.prepare(selectInKeyOrder(counts)).all(), visits: database.prepare(selectInKeyOrder(visits)).all() });
   return { database, rows, stored };
 }
 
 describe('rows of a fold', () => {
+  it('are listed by how their key starts, as they were put last', () => {
+    const { database, rows } = given();
+    database.exec("INSERT INTO places VALUES ('a', 1, 'stored'), ('a', 2, 'stored'), ('ab', 1, 'stored')");
+    for (const place of [{ name: 'a', at: 2, what: 'put' }, { name: 'ab', at: 2, what: 'put' }]) rows.put(places, place);
+    expect(rows.list(places, ['a'])).toEqual([{ name: 'a', at: 1, what: 'stored' }, { name: 'a', at: 2, what: 'put' }]);
+    rows.flush();
+    expect(rows.list(places, ['ab']).map(({ at }) => at)).toEqual([1, 2]);
+  });
+
   it('are written when it says so, those of history as often as they came', () => {
     const { rows, stored } = given();
     rows.put(counts, { name: 'a', count: 1 });

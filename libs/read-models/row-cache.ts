@@ -131,21 +131,24 @@ class Shape {
     return this.names.map((name) => row[name] as Cell);
   }
 
-  keyOf(row: Row): readonly Cell[] {
-    return this.#table.key.map((column) => row[column] as Cell);
+  /** As `keyName` of its key. */
+  nameOf(row: Row): string {
+    const { key } = this.#table;
+    const [only = ''] = key;
+    return key.length === 1 ? String(row[only]) : keyName(key.map((column) => row[column] as Cell));
   }
 }
 
 /** Rows of history: written, and never read by a fold, because when they are dropped is the store's affair. */
 class HistoryTable implements TableRows {
   readonly shape: Shape;
-  readonly #upsert: Database.Statement<[readonly Cell[]]>;
+  readonly #upsert: Database.Statement<Cell[]>;
   #changed: Row[] = [];
   readonly #undo: Undo = { table: this, name: '', before: undefined };
 
   constructor(database: Database.Database, table: AnyTable) {
     this.shape = new Shape(table);
-    this.#upsert = database.prepare<[readonly Cell[]]>(upsert(table));
+    this.#upsert = database.prepare<Cell[]>(upsert(table));
   }
 
   put(row: Row): Undo {
@@ -166,7 +169,7 @@ class HistoryTable implements TableRows {
   }
 
   flush(): void {
-    for (const row of this.#changed) this.#upsert.run(this.shape.cellsOf(row));
+    for (const row of this.#changed) this.#upsert.run(...this.shape.cellsOf(row));
     this.#changed = [];
   }
 
@@ -180,8 +183,8 @@ class CachedTable implements TableRows {
   readonly #database: Database.Database;
   readonly #table: AnyTable;
   readonly #select: Database.Statement<Cell[], Row>;
-  readonly #upsert: Database.Statement<[readonly Cell[]]>;
-  readonly #updates = new Map<string, Database.Statement<[readonly Cell[]]>>();
+  readonly #upsert: Database.Statement<Cell[]>;
+  readonly #updates = new Map<string, Database.Statement<Cell[]>>();
   /** What the file holds; null: no such row. */
   readonly #stored = new Map<string, Row | null>();
   /** What is to be written. */
@@ -194,7 +197,7 @@ class CachedTable implements TableRows {
     this.#table = table;
     this.shape = new Shape(table);
     this.#select = database.prepare<Cell[], Row>(selectByKey(table));
-    this.#upsert = database.prepare<[readonly Cell[]]>(upsert(table));
+    this.#upsert = database.prepare<Cell[]>(upsert(table));
   }
 
   get(key: readonly Cell[]): Row | undefined {
@@ -212,13 +215,14 @@ class CachedTable implements TableRows {
   list(keyStart: readonly Cell[]): readonly Row[] {
     const found = new Map<string, Row>();
     const stored = this.#database.prepare<Cell[], Row>(selectByKey(this.#table, keyStart.length)).all(...keyStart);
-    for (const row of stored) found.set(keyName(this.shape.keyOf(row)), row);
-    for (const [name, row] of this.#changed) if (name.startsWith(keyName(keyStart))) found.set(name, row);
+    for (const row of stored) found.set(this.shape.nameOf(row), row);
+    const start = `${keyName(keyStart)}\0`;
+    for (const [name, row] of this.#changed) if (`${name}\0`.startsWith(start)) found.set(name, row);
     return [...found.values()];
   }
 
   put(row: Row): Undo {
-    const name = keyName(this.shape.keyOf(row));
+    const name = this.shape.nameOf(row);
     const before = this.#changed.get(name);
     this.#changed.set(name, row);
     return { table: this, name, before };
@@ -238,12 +242,13 @@ class CachedTable implements TableRows {
   }
 
   flush(): void {
+    const kept = this.#isRead && this.#changed.size <= maxKept;
     for (const [name, row] of this.#changed) {
       this.#write(row, this.#stored.get(name));
-      if (this.#isRead) this.#stored.set(name, row);
+      if (kept) this.#stored.set(name, row);
     }
+    if (!kept || this.#stored.size > maxKept) this.#stored.clear();
     this.#changed.clear();
-    if (this.#stored.size > maxKept) this.#stored.clear();
   }
 
   clear(): void {
@@ -253,25 +258,25 @@ class CachedTable implements TableRows {
 
   #write(row: Row, stored: Row | null | undefined): void {
     if (stored === undefined || stored === null) {
-      this.#upsert.run(this.shape.cellsOf(row));
+      this.#upsert.run(...this.shape.cellsOf(row));
       return;
     }
     const changed = this.shape.names.filter((name) => row[name] !== stored[name]);
-    if (changed.length > 0) this.#update(changed).run([...changed, ...this.#table.key].map((name) => row[name] as Cell));
+    if (changed.length > 0) this.#update(changed).run(...[...changed, ...this.#table.key].map((name) => row[name] as Cell));
   }
 
-  #update(changed: readonly string[]): Database.Statement<[readonly Cell[]]> {
+  #update(changed: readonly string[]): Database.Statement<Cell[]> {
     const name = changed.join();
     const known = this.#updates.get(name);
     if (known !== undefined) return known;
-    const statement = this.#database.prepare<[readonly Cell[]]>(update(this.#table, changed));
+    const statement = this.#database.prepare<Cell[]>(update(this.#table, changed));
     this.#updates.set(name, statement);
     return statement;
   }
 }
 
-/** One name per key: cells of keys hold no NUL, and the start of a key is the start of its name. */
-const keyName = (key: readonly Cell[]): string => `${key.join('\0')}\0`;
+/** One name per key: cells of keys hold no NUL. */
+const keyName = (key: readonly Cell[]): string => key.join('\0');
 
 function fits(type: ColumnType | undefined, cell: unknown): boolean {
   switch (type) {
