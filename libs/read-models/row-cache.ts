@@ -184,6 +184,8 @@ class CachedTable implements TableRows {
   readonly #table: AnyTable;
   readonly #select: Database.Statement<Cell[], Row>;
   readonly #upsert: Database.Statement<Cell[]>;
+  /** By how many cells of the key are given. */
+  readonly #selects = new Map<number, Database.Statement<Cell[], Row>>();
   readonly #updates = new Map<string, Database.Statement<Cell[]>>();
   /** What the file holds; null: no such row. */
   readonly #stored = new Map<string, Row | null>();
@@ -214,11 +216,16 @@ class CachedTable implements TableRows {
 
   list(keyStart: readonly Cell[]): readonly Row[] {
     const found = new Map<string, Row>();
-    const stored = this.#database.prepare<Cell[], Row>(selectByKey(this.#table, keyStart.length)).all(...keyStart);
-    for (const row of stored) found.set(this.shape.nameOf(row), row);
+    for (const row of this.#selectBy(keyStart.length).all(...keyStart)) found.set(this.shape.nameOf(row), row);
     const start = `${keyName(keyStart)}\0`;
     for (const [name, row] of this.#changed) if (`${name}\0`.startsWith(start)) found.set(name, row);
     return [...found.values()];
+  }
+
+  #selectBy(cells: number): Database.Statement<Cell[], Row> {
+    let select = this.#selects.get(cells);
+    if (select === undefined) this.#selects.set(cells, (select = this.#database.prepare<Cell[], Row>(selectByKey(this.#table, cells))));
+    return select;
   }
 
   put(row: Row): Undo {

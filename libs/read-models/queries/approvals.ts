@@ -75,10 +75,7 @@ interface CandidatesOf {
   readonly nowMs: number;
 }
 
-/**
- * By the index that names all four: left to itself SQLite reads every approval of the site. It does not look at values that are
- * worked out, and so plans this once and not each time that it is asked. https://sqlite.org/c3ref/prepare.html
- */
+/** By the index that names all four: left to itself SQLite reads every approval of the site. Planned once, as by `text`. */
 const ofResource = `approvals a INDEXED BY approvals_by_tenant_environment_resourceId_commandType_requestedPosition
   WHERE a.tenant = (@tenant || '') AND a.environment = (@environment || '') AND a.resourceId = (@resourceId || '') AND a.commandType = (@commandType || '')`;
 

@@ -4,7 +4,7 @@ import { comparePositions, deliveryId, formatInstant, type Position, type Refusa
 import type { SubscriptionState } from '#subscriptions';
 import type { DueDelivery } from '../port.ts';
 import { columnsOf } from '../sql.ts';
-import { beyondAll, fromCursor, instant, isKey, type Page, pageOf, type Paging, sql } from './statement.ts';
+import { beyondAll, fromCursor, instant, isKey, number, type Page, pageOf, type Paging, sql, text } from './statement.ts';
 
 export type DeliveryStatus = 'PENDING' | 'SCHEDULED' | 'DELIVERED' | 'DEAD_LETTERED' | 'CANCELLED';
 
@@ -213,18 +213,18 @@ const beforeAll: Place = { dueAtMs: -1, scheduledPosition: '0' };
 /** The open deliveries of a subscription that is not deleted, after a place, due or not. */
 export function openDeliveries(database: Database.Database, { site, subscriptionId, status, order, after, limit }: OpenFeed): readonly DueDelivery[] {
   const { dueAtMs, scheduledPosition } = after ?? beforeAll;
-  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ? AND d.environment = ? AND d.subscriptionId = ?`;
+  const start = `SELECT ${columns} ${from} WHERE ${live} AND ${sameIncarnation} AND d.tenant = ${text} AND d.environment = ${text} AND d.subscriptionId = ${text}`;
   const of = [site.tenant, site.environment, subscriptionId] as const;
   // Only SCHEDULED rows have that time; to name the status too would tempt SQLite into the other index and a sort.
   const rows =
     order === 'due' && status === 'SCHEDULED'
-      ? sql<DeliveryRow>(database, `${start} AND d.nextAttemptAtMs IS NOT NULL AND (d.nextAttemptAtMs, d.scheduledPosition) > (?, CAST(? AS INTEGER)) ORDER BY d.nextAttemptAtMs, d.scheduledPosition LIMIT ?`).all(
+      ? sql<DeliveryRow>(database, `${start} AND d.nextAttemptAtMs IS NOT NULL AND (d.nextAttemptAtMs, d.scheduledPosition) > (${number}, ${number}) ORDER BY d.nextAttemptAtMs, d.scheduledPosition LIMIT ${number}`).all(
           ...of,
           dueAtMs,
           scheduledPosition,
           limit,
         )
-      : sql<DeliveryRow>(database, `${start} AND d.status = ? AND d.scheduledPosition > CAST(? AS INTEGER) ORDER BY d.scheduledPosition LIMIT ?`).all(...of, status, scheduledPosition, limit);
+      : sql<DeliveryRow>(database, `${start} AND d.status = ${text} AND d.scheduledPosition > ${number} ORDER BY d.scheduledPosition LIMIT ${number}`).all(...of, status, scheduledPosition, limit);
   return rows.map(due);
 }
 
