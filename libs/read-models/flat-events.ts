@@ -7,13 +7,19 @@ export type FlatEvents = readonly (string | number)[];
 const columnsPerEvent = 8;
 const published = prefixOf('event');
 const transcripts = prefixOf('transcript');
+/** How the types of the domain's own events in streams of deliveries begin. */
+const ofDeliveries = 'WebhookDelivery';
 
-/** Events as they go to the thread. What was published, and transcripts whose attempts are listed, stay in the log: no projection reads them, and a thousand events could be 256 MB. */
+/**
+ * Events as they go to the thread. What was published, and transcripts whose attempts are listed, stay in the log: no projection reads
+ * them, and a thousand events could be 256 MB. So does the metadata of what happens to deliveries, which is most of a log: there is nothing that
+ * says it, so who asks for it gets no JSON.
+ */
 export function flatten(events: readonly RecordedEvent[]): FlatEvents {
   const flat: (string | number)[] = [];
   for (const event of events) {
     const { position, revision, stream, id, type, data, metadata } = event;
-    flat.push(position, revision, stream, id, type, isUnread(event) ? '' : data, recordedatOf(event) ?? '', JSON.stringify(metadata));
+    flat.push(position, revision, stream, id, type, isUnread(event) ? '' : data, recordedatOf(event) ?? '', type.startsWith(ofDeliveries) ? '' : JSON.stringify(metadata));
   }
   return flat;
 }
