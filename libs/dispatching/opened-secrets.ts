@@ -15,13 +15,19 @@ export interface Opened {
   readonly headers: Readonly<Record<string, Secret>>;
 }
 
+interface OpenedSecret {
+  readonly secret: Secret<Uint8Array>;
+  readonly untilMs: number;
+}
+
 const noHeaders: Opened['headers'] = {};
 
 /** The opened signing keys and values of headers of one subscription. */
 export class OpenedSecrets {
   readonly #vault: Pick<SecretVault, 'open'>;
   readonly #clock: Clock;
-  readonly #opened = new Map<string, { readonly secret: Secret<Uint8Array>; readonly untilMs: number }>();
+  readonly #opened = new Map<string, OpenedSecret>();
+  #own: { readonly of: NonNullable<Headers>; readonly untilMs: number; readonly headers: Opened['headers'] } | undefined;
 
   constructor(vault: Pick<SecretVault, 'open'>, clock: Clock) {
     this.#vault = vault;
@@ -35,7 +41,7 @@ export class OpenedSecrets {
     for (const { versionId } of versions) {
       const key = this.#atHand(versionId, nowMs);
       if (key === undefined) return undefined;
-      keys.push(key);
+      keys.push(key.secret);
     }
     const own = headers === undefined ? noHeaders : this.#headers(headers, nowMs);
     return own && { keys, headers: own };
@@ -55,20 +61,26 @@ export class OpenedSecrets {
 
   forget(): void {
     this.#opened.clear();
+    this.#own = undefined;
   }
 
-  #atHand(versionId: string, nowMs: number): Secret<Uint8Array> | undefined {
+  #atHand(versionId: string, nowMs: number): OpenedSecret | undefined {
     const opened = this.#opened.get(versionId);
-    return opened === undefined || opened.untilMs <= nowMs ? undefined : opened.secret;
+    return opened === undefined || opened.untilMs <= nowMs ? undefined : opened;
   }
 
-  #headers(headers: NonNullable<Headers>, nowMs: number): Opened['headers'] | undefined {
+  /** The same object as long as they are at hand: what depends on them is worked out once. */
+  #headers(of: NonNullable<Headers>, nowMs: number): Opened['headers'] | undefined {
+    if (this.#own?.of === of && this.#own.untilMs > nowMs) return this.#own.headers;
     const own: [string, Secret][] = [];
-    for (const [name, { versionId }] of Object.entries(headers)) {
+    let untilMs = Infinity;
+    for (const [name, { versionId }] of Object.entries(of)) {
       const value = this.#atHand(versionId, nowMs);
       if (value === undefined) return undefined;
-      own.push([name, new Secret(Buffer.from(value.reveal()).toString())]);
+      untilMs = Math.min(untilMs, value.untilMs);
+      own.push([name, new Secret(Buffer.from(value.secret.reveal()).toString())]);
     }
-    return Object.fromEntries(own);
+    this.#own = { of, untilMs, headers: Object.fromEntries(own) };
+    return this.#own.headers;
   }
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { RecordedEvent } from '#kernel';
+import { type RecordedEvent, Secret } from '#kernel';
+import type { LiveSubscription } from '#subscriptions';
 import { simulatedClock } from '../../test/support/simulated-clock.ts';
 import { Bodies, EventUnreadable } from './bodies.ts';
+import { OpenedSecrets } from './opened-secrets.ts';
 import { Ranked } from './ranked.ts';
 import { Rounds } from './rounds.ts';
 import { WakeUps } from './wake-ups.ts';
@@ -61,6 +63,28 @@ describe('the bodies of events', () => {
     const { bodies } = bodiesOf(1_000, [{ ...published('e1'), type: 'SomethingElse' }]);
     await expect(bodies.load('event-acme.production.e1')).rejects.toThrow(EventUnreadable);
     await expect(bodies.load('event-acme.production.gone')).rejects.toThrow(EventUnreadable);
+  });
+});
+
+describe('the headers of a subscription', () => {
+  it('are one object for many requests, and another one when they were opened anew or are others', async () => {
+    const clock = simulatedClock();
+    const secrets = new OpenedSecrets({ open: (_place, { versionId }) => Promise.resolve(new Secret<Uint8Array>(Buffer.from(`value of ${versionId}`))) }, clock);
+    const withHeader = (versionId: string): LiveSubscription => ({ incarnation: 'i', headers: { 'x-key': { versionId, fingerprint: 'f' } } }) as unknown as LiveSubscription;
+    const [first, other] = [withHeader('v1'), withHeader('v2')];
+    const opened = async (state: LiveSubscription): Promise<object | undefined> => {
+      await secrets.load({ tenant: 'acme', environment: 'production' }, 's1', state, []);
+      return secrets.get([], state.headers)?.headers;
+    };
+    const headers = await opened(first);
+    expect(secrets.get([], first.headers)?.headers).toBe(headers);
+    expect(await opened(other)).not.toBe(headers);
+    expect(secrets.get([], other.headers)?.headers['x-key']?.reveal()).toBe('value of v2');
+    await clock.advance(10_000);
+    expect(secrets.get([], other.headers)).toBeUndefined();
+    expect(await opened(other)).toBeDefined();
+    secrets.forget();
+    expect(secrets.get([], other.headers)).toBeUndefined();
   });
 });
 

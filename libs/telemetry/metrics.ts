@@ -52,12 +52,18 @@ export function createMetrics(gauges: Gauges, options: { readonly process: boole
 }
 
 function watch(registers: Registry[], gauges: Gauges): void {
+  // Two gauges of one scrape are collected at once, and to count what is open takes the read models time.
+  let counting: ReturnType<Gauges['openDeliveries']> | undefined;
+  const openDeliveries: Gauges['openDeliveries'] = () => {
+    counting ??= gauges.openDeliveries().finally(() => (counting = undefined));
+    return counting;
+  };
   new Gauge({
     name: 'countersign_deliveries_open',
     help: 'Deliveries that are neither delivered nor dead-lettered.',
     registers,
     async collect() {
-      this.set((await gauges.openDeliveries()).count);
+      this.set((await openDeliveries()).count);
     },
   });
   new Gauge({
@@ -65,7 +71,7 @@ function watch(registers: Registry[], gauges: Gauges): void {
     help: 'Age of the oldest open delivery; 0 when there is none.',
     registers,
     async collect() {
-      const { oldestAtMs } = await gauges.openDeliveries();
+      const { oldestAtMs } = await openDeliveries();
       this.set(oldestAtMs === null ? 0 : Math.max(0, gauges.now() - oldestAtMs) / 1_000);
     },
   });

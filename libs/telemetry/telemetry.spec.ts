@@ -95,4 +95,21 @@ describe('the metrics', () => {
       'countersign_projection_stopped{projection="keys"} 1',
     ]) expect(text).toContain(line);
   });
+
+  it('count what is open once for a scrape, and anew for the next', async () => {
+    let counted = 0;
+    const openDeliveries = (): Promise<{ count: number; oldestAtMs: null }> => Promise.resolve({ count: (counted += 1), oldestAtMs: null });
+    const metrics = createMetrics({ now: () => 0, openDeliveries, endpointsFailing: () => 0, projections: () => [] });
+    expect((await metrics.scrape()).text).toContain('countersign_deliveries_open 1\n');
+    expect((await metrics.scrape()).text).toContain('countersign_deliveries_open 2\n');
+  });
+
+  it('that could not be counted are counted anew with the next scrape', async () => {
+    let isAway = true;
+    const openDeliveries = (): Promise<{ count: number; oldestAtMs: null }> => (isAway ? Promise.reject(new Error('away')) : Promise.resolve({ count: 4, oldestAtMs: null }));
+    const metrics = createMetrics({ now: () => 0, openDeliveries, endpointsFailing: () => 0, projections: () => [] });
+    await expect(metrics.scrape()).rejects.toThrow('away');
+    isAway = false;
+    expect((await metrics.scrape()).text).toContain('countersign_deliveries_open 4\n');
+  });
 });

@@ -61,13 +61,25 @@ function textOf({ body, truncated }: ReceivedResponse): string {
 
 type Redact = (text: string, end?: 'may-be-cut') => string;
 
+/** The headers of a subscription are one object for many requests: what to look for is worked out once. */
+const redactions = new WeakMap<CustomHeaders, Redact>();
+
+function redaction(custom: CustomHeaders | undefined): Redact {
+  if (custom === undefined) return asItIs;
+  const redact = redactions.get(custom) ?? redactionOf(custom);
+  redactions.set(custom, redact);
+  return redact;
+}
+
+const asItIs: Redact = (text) => text;
+
 /**
- * Receivers that echo requests would put the values of custom headers into the answer, as they are or within JSON; very short ones
+ * Receivers that echo requests would put the values of custom headers into the answer, as they are or encoded; very short ones
  * would hit everything. Of a value that the end of a cut text cuts in two, the beginning is hidden too.
  */
-function redaction(custom: CustomHeaders = {}): Redact {
+function redactionOf(custom: CustomHeaders): Redact {
   const forms = [...new Set(Object.values(custom).flatMap((secret) => formsOf(secret.reveal())))].filter((form) => form.length >= shortestHidden).sort((a, b) => b.length - a.length);
-  if (forms.length === 0) return (text) => text;
+  if (forms.length === 0) return asItIs;
   return (text, end) =>
     forms.reduce((shown, form) => {
       const without = shown.replaceAll(form, hiddenValue);
@@ -77,12 +89,32 @@ function redaction(custom: CustomHeaders = {}): Redact {
 
 const shortestHidden = 8;
 
-/** A value as it comes back: as it was, in the bytes it was sent in, and within JSON, where many write `\/` for a slash and ASCII only. */
+/** A value as it comes back: as it was, in the bytes it was sent in, within JSON, within a URL or a form, and in base64. */
 function formsOf(value: string): readonly string[] {
-  const json = JSON.stringify(value).slice(1, -1);
-  const ascii = json.replaceAll(/[\u0080-\u00ff]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return [value, new TextDecoder().decode(Buffer.from(value, 'latin1')), ...[json, ascii].flatMap((form) => [form, form.replaceAll('/', '\\/')])];
+  return [value, new TextDecoder().decode(Buffer.from(value, 'latin1')), ...jsonFormsOf(value), ...urlFormsOf(value), ...base64FormsOf(value)];
 }
+
+const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** Many write `\/` for a slash and ASCII only; Go and .NET escape what HTML has a meaning for, .NET in capitals. */
+function jsonFormsOf(value: string): readonly string[] {
+  const json = JSON.stringify(value).slice(1, -1);
+  const ascii = json.replaceAll(/[\u0080-\u00ff]/g, escaped);
+  const go = json.replaceAll(/[<>&]/g, escaped);
+  const net = json.replaceAll('\\"', '"').replaceAll(/["&'+<>`\u0080-\u00ff]/g, (letter) => `\\u${escaped(letter).slice(2).toUpperCase()}`);
+  return [json, ascii, go, net].flatMap((form) => [form, form.replaceAll('/', '\\/')]);
+}
+
+/** RFC 3986, section 2: whether more is escaped than has to be, and in which case, differs; a form has `+` for a space. */
+function urlFormsOf(value: string): readonly string[] {
+  const least = encodeURIComponent(value);
+  const most = least.replaceAll(/[!'()*~]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+  const forms = [least, most.replaceAll('%7E', '~'), most].flatMap((form) => [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')]);
+  return forms.flatMap((form) => [form, form.replaceAll(/%../g, (code) => code.toLowerCase())]);
+}
+
+/** RFC 4648, sections 4 and 5, of the value alone, without what pads it. */
+const base64FormsOf = (value: string): readonly string[] => [Buffer.from(value, 'latin1'), Buffer.from(value)].flatMap((bytes) => [bytes.toString('base64').replaceAll('=', ''), bytes.toString('base64url')]);
 
 function withoutEnd(text: string, value: string): string {
   for (let length = Math.min(value.length - 1, text.length); length >= shortestHidden; length -= 1) {
