@@ -45,11 +45,11 @@ const sameFilter = (a: SubscriptionState, b: SubscriptionState): boolean =>
 /** As it is for an event at the position: what a fact changes holds for the events after it. Undefined before its first fact. */
 export const momentAt = (moments: readonly Moment[], position: Position): Moment | undefined => moments.findLast(({ fact }) => comparePositions(fact.position, position) < 0);
 
-/** The moments after an event at the position at which status or pattern changed, each with the one before it. */
+/** The moments after an event at the position at which status, pattern or filter changed, each with the one before it. */
 export const changesAfter = (moments: readonly Moment[], position: Position): readonly (readonly [Moment, Moment | undefined])[] =>
   moments.flatMap((moment, index) => {
     const before = moments[index - 1];
-    const changed = before === undefined || before.state.status !== moment.state.status || !samePattern(before.state, moment.state);
+    const changed = before === undefined || before.state.status !== moment.state.status || !samePattern(before.state, moment.state) || !sameFilter(before.state, moment.state);
     return changed && comparePositions(moment.fact.position, position) > 0 ? [[moment, before] as const] : [];
   });
 

@@ -1,5 +1,6 @@
+import { acceptedFilter, EventData } from '#event-filter';
 import { formatInstant, formatSite } from '#kernel';
-import { type LiveSubscription, patternMatches } from '#subscriptions';
+import { type LiveSubscription, patternMatches, type SubscriptionEvent } from '#subscriptions';
 import type { ExplainFacts, ExplanationCode } from './explain-facts.ts';
 import type { FoldedDelivery } from './explain-delivery.ts';
 import { changesAfter, type Moment } from './explain-history.ts';
@@ -59,14 +60,39 @@ const isLive = (state: Moment['state']): state is LiveSubscription => state.stat
 function besides({ syntheticFor }: ExplainFacts, published: Published, { then, code }: Found, now: Moment | undefined): readonly string[] {
   if (syntheticFor !== null) return ['It is a synthetic event, made to try one subscription; no pattern is asked.'];
   const today = patternNow(now, published);
-  if (code === 'pattern-mismatch') return [...(today?.matches === true ? [`Today's pattern, "${today.pattern}", would match it.`] : []), ...alsoPaused(then)];
-  return code === 'paused' && today?.matches === false ? [`Today's pattern, "${today.pattern}", would not match it; the one for that event decides.`] : [];
+  switch (code) {
+    case 'pattern-mismatch':
+      return [...(today?.matches === true ? [`Today's pattern, "${today.pattern}", would match it.`] : []), ...alsoPaused(then)];
+    case 'filter-mismatch':
+      return [...filterNow(now, published), ...alsoPaused(then)];
+    case 'paused':
+      return today?.matches === false ? [`Today's pattern, "${today.pattern}", would not match it; the one for that event decides.`] : [];
+    case 'delivered':
+    case 'pending':
+    case 'retry-scheduled':
+    case 'dead-lettered':
+    case 'cancelled':
+    case 'created-later':
+    case 'deleted':
+    case 'purged':
+    case 'not-scheduled-yet':
+    case 'never-existed':
+      return [];
+  }
 }
 
 function patternNow(now: Moment | undefined, published: Published): { readonly pattern: string; readonly matches: boolean } | undefined {
   if (now === undefined || now.state.status === 'NONE') return undefined;
   const { eventPattern: pattern } = now.state;
   return { pattern, matches: patternMatches(pattern, published) };
+}
+
+function filterNow(now: Moment | undefined, { dataText }: Published): readonly string[] {
+  if (now === undefined || !isLive(now.state)) return [];
+  const { filter } = now.state;
+  if (filter === undefined) return ['Today it has no filter.'];
+  const verdict = acceptedFilter(filter).judge(new EventData(dataText));
+  return 'wants' in verdict && verdict.wants ? [`Today's filter, ${filter}, would be true of it.`] : [];
 }
 
 const alsoPaused = (then: Moment | undefined): readonly string[] =>
@@ -96,12 +122,12 @@ function otherIncarnation({ state }: FoldedDelivery, now: Moment | undefined): r
   return now.state.status === 'NONE' ? [`The subscription was purged ${where(now.statusBy)}.`] : ['It was scheduled for an earlier subscription of this id, which was purged; the one that has the id today is another.'];
 }
 
-/** Status and pattern since, where they tell why the answer today would be another. */
+/** Status, pattern and filter since, where they tell why the answer today would be another. */
 function changesSince(published: Published, { moments, then, code }: Found): readonly string[] {
   if (code === 'delivered' || code === 'created-later') return [];
   const changes = changesAfter(moments, published.position).filter(([{ fact }]) => code !== 'cancelled' || fact.type !== 'WebhookSubscriptionDeleted');
   const told = changes.slice(0, changesTold).map(([moment, before]) => `Later, ${where(moment.fact)}, ${who(moment.fact)} ${changed(moment, before ?? then)}.`);
-  return changes.length > changesTold ? [...told, `${changes.length - changesTold} more changes of status or pattern followed.`] : told;
+  return changes.length > changesTold ? [...told, `${changes.length - changesTold} more changes of status, pattern or filter followed.`] : told;
 }
 
 function changed({ fact, state }: Moment, before: Moment | undefined): string {
@@ -109,7 +135,7 @@ function changed({ fact, state }: Moment, before: Moment | undefined): string {
     case 'WebhookSubscriptionCreated':
       return `created a subscription of this id${before === undefined ? '' : ' anew, which is another one'} (${fact.data.status}, "${fact.data.eventPattern}")`;
     case 'WebhookSubscriptionUpdated':
-      return `changed the pattern${before === undefined || before.state.status === 'NONE' ? '' : ` from "${before.state.eventPattern}"`} to "${fact.data.eventPattern}"`;
+      return updated(fact.data, before?.state);
     case 'WebhookSubscriptionPaused':
       return `paused the subscription (${fact.data.reason})`;
     case 'WebhookSubscriptionResumed':
@@ -123,4 +149,14 @@ function changed({ fact, state }: Moment, before: Moment | undefined): string {
     case 'WebhookSubscriptionSecretRotated':
       return 'rotated the secret';
   }
+}
+
+type Settings = Extract<SubscriptionEvent, { readonly type: 'WebhookSubscriptionUpdated' }>['data'];
+
+/** A filter is told without quotes: it has some itself. */
+function updated({ eventPattern, filter }: Settings, before: Moment['state'] | undefined): string {
+  if (before === undefined || before.status === 'NONE') return `changed the pattern to "${eventPattern}"`;
+  const pattern = before.eventPattern === eventPattern ? [] : [`the pattern from "${before.eventPattern}" to "${eventPattern}"`];
+  const narrowed = before.filter === filter ? [] : [`the filter from ${before.filter ?? 'none'} to ${filter ?? 'none'}`];
+  return `changed ${[...pattern, ...narrowed].join(' and ')}`;
 }

@@ -219,7 +219,26 @@ describe('why an event was, or was not, delivered', () => {
     expect(world.ask('e1').sentence).toBe(`Event e1 (version.published, position 4) was not delivered to orders: its filter for that event, data.amount > 100, is not true of its data; USER:kim set that filter at position ${set.position} (2026-11-21T12:02:00.000Z).`);
     expect(world.ask('e2')).toMatchObject({ code: 'filter-mismatch', because, sentence: expect.stringContaining('cannot be told of its data (there is no field "amount")') });
     expect(world.ask('e3').code).toBe('not-scheduled-yet');
-    expect(world.ask('e4')).toMatchObject({ code: 'filter-mismatch', subscription: { status: 'PAUSED', filter: 'data.amount > 5' } });
+    expect(world.ask('e4')).toMatchObject({ code: 'filter-mismatch', subscription: { status: 'PAUSED', filter: 'data.amount > 5' }, notes: [expect.stringContaining('was paused as well')] });
+  });
+
+  it('filter-mismatch, and the filter changed later: what today’s would say, and who changed it when', async () => {
+    const world = new History();
+    const filtered = (pattern: string, filter?: string): Written => ({ type: 'WebhookSubscriptionUpdated', data: { ...settings(pattern), ...(filter === undefined ? {} : { filter }) } });
+    await world.fact(created('version.*'));
+    await world.fact(filtered('version.*', 'data.amount > 100'));
+    await world.publish('e1', 'version.published', {}, { amount: 50 });
+    const changed = async (...to: Parameters<typeof filtered>): Promise<string> => {
+      const { position, metadata } = await world.fact(filtered(...to), 'kim');
+      return `Later, at position ${position} (${metadata['recordedat']}), USER:kim changed`;
+    };
+    const [lower, other, none] = [await changed('version.*', 'data.amount > 5'), await changed('version.**', 'data.amount > "x"'), await changed('version.**')];
+    const later = [`${lower} the filter from data.amount > 100 to data.amount > 5.`, `${other} the pattern from "version.*" to "version.**" and the filter from data.amount > 5 to data.amount > "x".`, `${none} the filter from data.amount > "x" to none.`];
+    expect(world.ask('e1')).toMatchObject({ code: 'filter-mismatch', notes: ['Today it has no filter.', ...later] });
+    const again = `${await changed('version.**', 'data.amount > 9')} the filter from none to data.amount > 9.`;
+    expect(world.ask('e1').notes).toEqual(['Today\'s filter, data.amount > 9, would be true of it.', ...later, again]);
+    await changed('version.**', 'data.amount > 90');
+    expect(world.ask('e1').notes).not.toContainEqual(expect.stringContaining('Today'));
   });
 
   it('pattern-mismatch, of a paused subscription too: a recovery would not bring it', async () => {
