@@ -16,10 +16,10 @@ export interface EventBody {
   readonly correlationId: string;
 }
 
+/** The event until the first request needs its body (most events match nobody), and then the body alone. */
 interface Cached {
-  readonly event: RecordedEvent;
-  /** Made when the first request needs it: most events match nobody. */
-  made: EventBody | undefined;
+  readonly weight: number;
+  is: RecordedEvent | EventBody;
 }
 
 /** What an entry costs beside its text. */
@@ -33,18 +33,18 @@ export class Bodies {
 
   constructor(store: Pick<EventStore, 'readStream'>, maxBytes: number) {
     this.#store = store;
-    // Room for the event's text and for the body made of it.
-    this.#known = new Recent(maxBytes, ({ event }) => 2 * event.data.length + overheadBytes);
+    this.#known = new Recent(maxBytes, ({ weight }) => weight);
   }
 
   /** A published event that was just seen: probably needed soon. */
   remember(event: RecordedEvent): void {
-    if (!this.#known.has(event.stream)) this.#known.set(event.stream, { event, made: undefined });
+    if (!this.#known.has(event.stream)) this.#known.set(event.stream, { weight: weightOf(event), is: event });
   }
 
   get(stream: string): EventBody | undefined {
     const cached = this.#known.get(stream);
-    return cached === undefined ? undefined : (cached.made ??= make(cached.event));
+    if (cached === undefined) return undefined;
+    return 'body' in cached.is ? cached.is : (cached.is = make(cached.is));
   }
 
   /** Reads the event; everybody who waits for the same one shares the read. Rejects with `EventUnreadable` or the store's errors. */
@@ -60,10 +60,13 @@ export class Bodies {
     const [event] = await this.#store.readStream(stream, 0, 1);
     if (event === undefined) throw new EventUnreadable(`${stream} has no event`);
     const made = make(event);
-    this.#known.set(stream, { event, made });
+    this.#known.set(stream, { weight: weightOf(event), is: made });
     return made;
   }
 }
+
+/** Of its text, or of the body made of it, which is little longer. */
+const weightOf = ({ data }: RecordedEvent): number => data.length + overheadBytes;
 
 function make(event: RecordedEvent): EventBody {
   try {

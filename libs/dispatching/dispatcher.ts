@@ -29,7 +29,7 @@ export const defaultLimits: DispatcherLimits = {
   inFlight: 1_000,
   window: 100,
   waiting: 50_000,
-  bodyCacheBytes: 64 * 1024 * 1024,
+  bodyCacheBytes: 32 * 1024 * 1024,
   unrecorded: 1_000,
   unrecordedMs: 5_000,
   unshown: 20_000,

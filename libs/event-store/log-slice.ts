@@ -2,6 +2,9 @@ import { comparePositions, laterPosition, type Position, type RecordedEvent } fr
 import { passes } from './filter.ts';
 import type { EventBatch } from './port.ts';
 
+/** Characters of data in one batch, about: who asks for events hands them on to another thread, or parses them. */
+const batchChars = 2 * 1024 * 1024;
+
 /** `EventStore.readAll` over events in memory, in log order, of a log whose head is at `head`. */
 export function sliceLog(
   log: readonly RecordedEvent[],
@@ -11,12 +14,17 @@ export function sliceLog(
   limit: number,
 ): EventBatch {
   const events: RecordedEvent[] = [];
+  let chars = 0;
+  let full = false;
   for (const event of eventsAfter(log, after)) {
-    if (events.length === limit) break;
-    if (passes(prefixes, event.stream)) events.push(event);
+    if (full) break;
+    if (!passes(prefixes, event.stream)) continue;
+    events.push(event);
+    chars += event.data.length;
+    full = events.length === limit || chars >= batchChars;
   }
   const end = laterPosition(after, head);
-  const position = (events.length === limit ? events.at(-1)?.position : undefined) ?? end;
+  const position = (full ? events.at(-1)?.position : undefined) ?? end;
   return { events, position, caughtUp: position === end };
 }
 

@@ -26,6 +26,17 @@ describe('the newest part of the log in memory', () => {
     expect(positions(large, 29)).toEqual(['30']);
   });
 
+  it('gives so much text at once and says where it goes on, one event at least', () => {
+    const tail = new Tail('0', 100);
+    for (let position = 1; position <= 6; position += 1) tail.push(recordedAt(position, 'orders-a', 'x'.repeat(900 * 1024)));
+    const batches = ['0', '3', '6'].map((after) => tail.read(after, undefined, 100));
+    expect(batches.map((batch) => batch && { ...batch, events: batch.events.map(({ position }) => position) })).toEqual([
+      { events: ['1', '2', '3'], position: '3', caughtUp: false },
+      { events: ['4', '5', '6'], position: '6', caughtUp: true },
+      { events: [], position: '6', caughtUp: true },
+    ]);
+  });
+
   it('keeps nothing of a removed stream, and has its position', () => {
     const tail = new Tail('0', 10);
     tail.push(recordedAt(1, 'secrets-a'));

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import type { Position, RecordedEvent } from '#kernel';
 import { ReadModelsUnavailable } from './errors.ts';
 import { flatten } from './flat-events.ts';
@@ -6,6 +6,9 @@ import type { Standing } from './model-file.ts';
 import type { Answer, Operations, Question } from './worker.ts';
 
 const fromSource = import.meta.url.endsWith('.ts');
+
+/** Of one batch little outlives the next: a larger young generation would be filled without use. */
+const heap: ResourceLimits = { maxYoungGenerationSizeMb: 24 };
 
 /** A thread that holds one file of read models. */
 export class ModelThread {
@@ -17,9 +20,11 @@ export class ModelThread {
   #seq = 0;
   #dead: ReadModelsUnavailable | undefined;
 
-  constructor() {
+  /** One that needs more than its heap may have ends. */
+  constructor(resourceLimits = heap) {
     this.#worker = new Worker(new URL(fromSource ? './worker.ts' : './worker.js', import.meta.url), {
       name: 'read-models',
+      resourceLimits,
       execArgv: fromSource ? ['--conditions=source', '--disable-warning=ExperimentalWarning'] : [],
     });
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));

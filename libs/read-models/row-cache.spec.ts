@@ -36,6 +36,20 @@ describe('rows of a fold', () => {
     expect(rows.list(places, ['ab']).map(({ at }) => at)).toEqual([1, 2]);
   });
 
+  it('are written and let go, between two events, where much text came in with them, read or put', () => {
+    const { database, rows, stored } = given();
+    const name = (letter: string): string => letter.repeat(20 * 1024 * 1024);
+    database.prepare('INSERT INTO counts VALUES (?, 1)').run(name('a'));
+    expect(rows.get(counts, [name('a')])?.count).toBe(1);
+    rows.put(counts, { name: name('b'), count: 1 });
+    expect(stored().counts).toHaveLength(1);
+    rows.beginEvent();
+    expect(stored().counts).toHaveLength(2);
+    // It is read again.
+    database.exec('UPDATE counts SET count = 7');
+    expect([name('a'), name('b')].map((key) => rows.get(counts, [key])?.count)).toEqual([7, 7]);
+  });
+
   it('are written when it says so, those of history as often as they came', () => {
     const { rows, stored } = given();
     rows.put(counts, { name: 'a', count: 1 });

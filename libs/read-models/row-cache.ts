@@ -4,6 +4,13 @@ import { type Row, selectByKey, update, upsert } from './sql.ts';
 
 /** How many rows of a table stay in memory between batches. */
 const maxKept = 20_000;
+/** How much text the rows of a projection may have that were read or put since all were let go: one row may have 900 KB of it. */
+const maxChars = 32 * 1024 * 1024;
+
+/** How much text has come in. */
+interface Text {
+  chars: number;
+}
 
 interface TableRows {
   /** Takes a row that is known to fit; answers how to take that back. */
@@ -34,11 +41,12 @@ export class RowCache implements Rows {
   readonly #tables = new Map<string, CachedTable | HistoryTable>();
   /** What the current event replaced, latest last. */
   readonly #undo: Undo[] = [];
+  readonly #text: Text = { chars: 0 };
   /** Rows of history older than this are not stored. */
   readonly #skipHistoryBelowMs: number;
 
   constructor(database: Database.Database, tables: readonly AnyTable[], skipHistoryBelowMs: number) {
-    for (const table of tables) this.#tables.set(table.name, table.historyBy === undefined ? new CachedTable(database, table) : new HistoryTable(database, table));
+    for (const table of tables) this.#tables.set(table.name, table.historyBy === undefined ? new CachedTable(database, table, this.#text) : new HistoryTable(database, table));
     this.#skipHistoryBelowMs = skipHistoryBelowMs;
   }
 
@@ -48,7 +56,7 @@ export class RowCache implements Rows {
 
   put<R extends object>(table: Table<R>, row: R): void {
     const rows = this.#of(table);
-    rows.shape.check(row as Row);
+    this.#text.chars += rows.shape.check(row as Row);
     if (table.historyBy !== undefined && Number(row[table.historyBy]) < this.#skipHistoryBelowMs) return;
     this.#undo.push(rows.put(row as Row));
   }
@@ -57,9 +65,12 @@ export class RowCache implements Rows {
     return this.#read(table).list(keyStart) as R[];
   }
 
-  /** What follows belongs to one event. */
+  /** What follows belongs to one event. What came before is written and let go where it has become much, within the transaction that is open. */
   beginEvent(): void {
     this.#undo.length = 0;
+    if (this.#text.chars <= maxChars) return;
+    this.flush();
+    this.clear();
   }
 
   /** Takes back what the current event did. */
@@ -86,9 +97,10 @@ export class RowCache implements Rows {
     for (const table of this.#tables.values()) table.flush();
   }
 
-  /** Forgets everything: after a rollback, or when the file was changed past this. */
+  /** Forgets everything: when the file was changed past this, or it has become too much. */
   clear(): void {
     this.#undo.length = 0;
+    this.#text.chars = 0;
     for (const table of this.#tables.values()) table.clear();
   }
 
@@ -119,12 +131,15 @@ class Shape {
     this.#keyPlaces = table.key.map((column) => this.names.indexOf(column));
   }
 
-  /** Throws when the row can't be stored: so the event is poison, and not the batch. */
-  check(row: Row): void {
+  /** Throws when the row can't be stored: so the event is poison, and not the batch. Answers how much text it has. */
+  check(row: Row): number {
+    let chars = 0;
     for (let place = 0; place < this.names.length; place += 1) {
       const cell = row[this.names[place] as string];
       if (cell === null ? this.#keyPlaces.includes(place) : !fits(this.#types[place], cell)) throw new TypeError(`${this.#table.name}.${this.names[place]} can't hold ${cell === null ? 'null' : typeof cell}`);
+      if (typeof cell === 'string') chars += cell.length;
     }
+    return chars;
   }
 
   cellsOf(row: Row): readonly Cell[] {
@@ -182,6 +197,7 @@ class CachedTable implements TableRows {
   readonly shape: Shape;
   readonly #database: Database.Database;
   readonly #table: AnyTable;
+  readonly #text: Text;
   readonly #select: Database.Statement<Cell[], Row>;
   readonly #upsert: Database.Statement<Cell[]>;
   /** By how many cells of the key are given. */
@@ -194,9 +210,10 @@ class CachedTable implements TableRows {
   /** Rows that no fold looks up are not kept once they are written. */
   #isRead = false;
 
-  constructor(database: Database.Database, table: AnyTable) {
+  constructor(database: Database.Database, table: AnyTable, text: Text) {
     this.#database = database;
     this.#table = table;
+    this.#text = text;
     this.shape = new Shape(table);
     this.#select = database.prepare<Cell[], Row>(selectByKey(table));
     this.#upsert = database.prepare<Cell[]>(upsert(table));
@@ -211,6 +228,7 @@ class CachedTable implements TableRows {
     if (stored !== undefined) return stored ?? undefined;
     const row = this.#select.get(...key);
     this.#stored.set(name, row ?? null);
+    if (row !== undefined) this.#text.chars += this.shape.check(row);
     return row;
   }
 

@@ -113,11 +113,15 @@ export class StorageLink {
   }
 }
 
+/** Nothing outlives the request it came with: a larger young generation would be filled without use. */
+const resourceLimits = { maxYoungGenerationSizeMb: 12 };
+
 /** Starts the storage thread on a log's file. Throws `DataDirInUse`, `NewerLog` or `StoreUnavailable`. */
 export async function startStorageThread(file: string, dataDir: string): Promise<{ worker: Worker; head: number }> {
   const fromSource = import.meta.url.endsWith('.ts');
   const worker = new Worker(new URL(fromSource ? './storage-thread.ts' : './storage-thread.js', import.meta.url), {
     workerData: { file },
+    resourceLimits,
     ...(fromSource ? { execArgv: ['--conditions=source', '--disable-warning=ExperimentalWarning'] } : {}),
   });
   // Listened for from the start: a thread that ends hands over its last message and its exit in one go.
