@@ -7,7 +7,6 @@ import { openRedis, type RedisCoordination } from '#coordination/redis';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, partitions, type Send } from '#dispatching';
 import { type EventStore, patiently, StoreUnavailable } from '#event-store';
-import { openEventStoreDb } from '#event-store/eventstoredb';
 import { openSqliteEventStore } from '#event-store/sqlite';
 import { type Clock, type Ids, isRefusal, startOfLog, streamOf } from '#kernel';
 import { operationalEvents } from '#publishing';
@@ -194,6 +193,8 @@ async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: 
     return { store, backups: new LogBackups({ dataDir, store, clock, ids }) };
   }
   const connectionString = config.eventStore;
+  // Its client would be a sixth of the heap of a server that has started: only who needs it loads it.
+  const { openEventStoreDb } = await import('#event-store/eventstoredb');
   const onTrouble = (error: Error): void => log.warn({ err: error }, 'the event store');
   return { store: await openEventStoreDb({ connectionString, clock, onTrouble, onFatal }), backups: noBackups };
 }

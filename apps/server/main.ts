@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { ConfigError, readServerConfig, type ServerConfig } from '#config';
 import { createLog, type Log } from '#telemetry';
 import { AllowedTargetMalformed } from '#webhook-sender';
@@ -72,6 +73,9 @@ function stopOnSignals(log: Log): { readonly server: (started: Server) => void }
     },
   };
 }
+
+// What was said on the command line of the main thread's heap (node-arguments.json) would go before what other threads say of theirs.
+setFlagsFromString('--max-semi-space-size=0');
 
 const config = readConfig();
 const log = createLog(config.logLevel);

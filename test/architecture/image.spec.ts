@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { validate } from 'dockerfile-utils';
 import { changed, fileText, isIgnored, isThere, lastOf, packageFacts, secretive, type Stage, stagesOf, unless } from '../support/packaging.ts';
@@ -5,6 +6,7 @@ import { changed, fileText, isIgnored, isThere, lastOf, packageFacts, secretive,
 const dockerfile = fileText('Dockerfile');
 const dockerignore = fileText('.dockerignore');
 const { version, nodeVersion } = packageFacts;
+const entrypoint = ['node', ...(JSON.parse(fileText('apps/server/node-arguments.json')) as readonly string[]), 'dist/apps/server/main.js'];
 /** Of the runtime that everything is tested on. */
 const base = new RegExp(`^node:${nodeVersion.replaceAll('.', '\\.')}-[a-z]+-slim$`);
 
@@ -31,6 +33,7 @@ function problemsOfLastStage(stage: Stage | undefined): readonly string[] {
   return [
     ...unless(/^[1-9]\d*:[1-9]\d*$/.test(user), `it runs as ${user}, not as numbers that are not root's`),
     ...['ENTRYPOINT', 'HEALTHCHECK'].flatMap((keyword) => unless((lastOf(stage, keyword)?.exec ?? null) !== null, `${keyword} needs a shell, or is not there`)),
+    ...unless(isDeepStrictEqual(lastOf(stage, 'ENTRYPOINT')?.exec, entrypoint), 'it does not start the server as npm start does'),
     ...unless(lastOf(stage, 'STOPSIGNAL')?.args[0] === 'SIGTERM', 'it is not stopped by SIGTERM'),
     ...unless(lastOf(stage, 'LABEL')?.sets['org.opencontainers.image.version'] === version, 'its label says another version than package.json'),
     ...unless(lastOf(stage, 'ENV')?.sets['NODE_ENV'] === 'production', 'it does not run as production'),
@@ -53,7 +56,8 @@ describe('the image', () => {
     ['--from=build', '--from=built', /no stage is called built/],
     ['USER 1000:1000', 'USER node', /runs as node/],
     ['USER 1000:1000\n', '', /runs as root/],
-    ['ENTRYPOINT ["node", "--enable-source-maps", "dist/apps/server/main.js"]', 'ENTRYPOINT node dist/apps/server/main.js', /ENTRYPOINT needs a shell/],
+    ['ENTRYPOINT ["node", ', 'ENTRYPOINT node ', /ENTRYPOINT needs a shell/],
+    ['"--max-semi-space-size=32", ', '', /does not start the server as npm start does/],
     ['  CMD ["node", "-e",', '  CMD node -e', /HEALTHCHECK needs a shell/],
     ['STOPSIGNAL SIGTERM', 'STOPSIGNAL SIGKILL', /not stopped by SIGTERM/],
     [`image.version="${version}"`, 'image.version="9.9.9"', /another version/],

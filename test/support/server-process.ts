@@ -29,7 +29,10 @@ export interface ServerOptions {
 }
 
 const startTimeoutMs = 30_000;
-const main = import.meta.url.endsWith('.ts') ? '../../dist/apps/server/main.js' : '../../apps/server/main.js';
+const fromSource = import.meta.url.endsWith('.ts');
+const main = fromSource ? '../../dist/apps/server/main.js' : '../../apps/server/main.js';
+/** How every server is started. */
+const usualArguments = JSON.parse(readFileSync(new URL(fromSource ? '../../apps/server/node-arguments.json' : '../../../apps/server/node-arguments.json', import.meta.url), 'utf8')) as readonly string[];
 
 /** Starts a server on the folder and waits until it is ready, unless told otherwise. What it says goes to `server.log` in the folder. */
 export async function startServer({ dataDir, environment = {}, nodeArguments = [], until = 'ready' }: ServerOptions): Promise<ServerProcess> {
@@ -38,7 +41,7 @@ export async function startServer({ dataDir, environment = {}, nodeArguments = [
   const logFile = join(dataDir, 'server.log');
   const output = openSync(logFile, 'a', 0o600);
   const said = statSync(logFile).size;
-  const child = spawn(process.execPath, ['--enable-source-maps', ...nodeArguments, file], {
+  const child = spawn(process.execPath, [...usualArguments, ...nodeArguments, file], {
     stdio: ['ignore', output, output],
     env: { PATH: process.env['PATH'], KF_DATA_DIR: dataDir, KF_PORT: '0', KF_ALLOW_TARGETS: 'loopback', ...environment },
   });
