@@ -31,6 +31,8 @@ export async function buildBeside(parts: BesideParts): Promise<void> {
     let standings = await catchUp(parts, thread, copied.standings, undefined);
     await projector.takeOver(path, thread, async (position) => {
       standings = await catchUp(parts, thread, standings, position);
+      // While the live file still serves: what can't be written must not take its place.
+      await thread.ask('write', null);
       signal.throwIfAborted();
     });
     done = true;

@@ -87,6 +87,7 @@ export class ModelFile {
   #lastEvent: LastEvent | null;
   /** Events that were folded since the last commit. */
   #uncommitted = 0;
+  #isAhead = false;
 
   /** Opens the file or makes it. Throws `SqliteError` (SQLITE_NOTADB, SQLITE_CORRUPT) when it is no read model. */
   constructor(path: string, { historyDays, days }: OpenOptions) {
@@ -145,16 +146,24 @@ export class ModelFile {
    * a delivery that is scheduled and sent before somebody asks is written once. When this throws, the file is to be opened anew.
    */
   apply(events: readonly RecordedEvent[], position: Position): readonly Standing[] {
-    if (!this.isAhead) this.#begin.run();
+    this.begin();
     this.#fold(events, position);
     this.#uncommitted += events.length;
     if (this.#uncommitted > mostUncommitted || this.#held > mostHeld) this.write();
     return this.standings();
   }
 
+  /** Takes the file for writing, unless it is held already. When this throws because somebody else has it, nothing has changed. */
+  begin(): void {
+    if (this.isAhead) return;
+    this.#begin.run();
+    this.#isAhead = true;
+  }
+
   /** Whether more was folded than is written. */
   get isAhead(): boolean {
-    return this.database.inTransaction;
+    if (this.#isAhead && !this.database.inTransaction) throw new Error('SQLite took back what was folded and not written');
+    return this.#isAhead;
   }
 
   /** Makes all that was folded visible in `database`, and to nobody else. When this throws, the file is to be opened anew. */
@@ -171,6 +180,7 @@ export class ModelFile {
     }
     if (this.#lastEvent !== null) this.#saveLastEvent.run(this.#lastEvent.position, this.#lastEvent.eventId);
     this.#commit.run();
+    this.#isAhead = false;
     this.#uncommitted = 0;
   }
 

@@ -13,6 +13,7 @@ import { eventually } from '../../test/support/e2e/eventually.ts';
 import { History } from '../../test/support/history.ts';
 import { digestOf, readModelsFixture, redelivering, storeWith } from '../../test/support/read-models.ts';
 import { ModelFile } from './model-file.ts';
+import { ModelThread } from './model-thread.ts';
 
 const site: Site = { tenant: 't', environment: 'production' };
 const incarnation = '00000000-0000-4000-8000-000000000001';
@@ -189,8 +190,8 @@ describe('two projectors on one file', () => {
 });
 
 describe('what was folded', () => {
-  const stored = (): unknown => {
-    const file = new Database(join(of().dataDir, 'read-models.db'), { readonly: true });
+  const stored = (name = 'read-models.db'): unknown => {
+    const file = new Database(join(of().dataDir, name), { readonly: true });
     const count = file.prepare('SELECT count(*) FROM events').pluck().get();
     file.close();
     return count;
@@ -240,13 +241,66 @@ describe('what was folded', () => {
     await of().log.publish(site, 'e2');
     await of().caughtUp(models);
     expect(await published(models)).toEqual(['e2', 'e1']);
-    await eventually('the file is opened again', () => models.position('events') === '1' || undefined);
+    const head = await of().store.head();
+    // While the file is opened again, too.
+    const answers = new Set<string>();
+    while (models.position('events') !== '1') {
+      await models.waitFor(head, 1);
+      await new Promise(setImmediate);
+      answers.add(await published(models).then(String, (error: Error) => error.message.replace(/ died: .*/, ' died')));
+    }
     await expect(published(models)).rejects.toThrow('folding again');
+    expect([...answers].filter((answer) => !['e2,e1', 'the thread of the read models died'].includes(answer) && !answer.includes('folding again'))).toEqual([]);
     letGo();
     await of().caughtUp(models);
     expect(await published(models)).toEqual(['e2', 'e1']);
     expect(of().alarms).toEqual([{ alarm: 'read-models-failing', projection: null, detail: expect.stringContaining('died: SqliteError: no such table: last_event') }]);
     expect(await models.digest()).toEqual(of().digestOfRebuild());
+  });
+
+  it('far behind the head is in the file soon after the head is reached, also when nothing more is to be folded', async () => {
+    for (let n = 0; n < 1_000; n += 1) await of().log.publish(site, `e${n}`);
+    await of().store.append('sagacheckpoint-x', 'NO_STREAM', [{ id: '00000000-0000-4000-8000-000000000001', type: 'SagaCheckpointed', data: '{}', metadata: {} }]);
+    await of().caughtUp(await of().started());
+    await eventually('the rows in the file', () => stored() === 1_000 || undefined);
+  });
+
+  it('that SQLite takes back is noticed by whoever comes next, and its checkpoint does not move past it', async () => {
+    await of().log.publish(site, 'e1');
+    const file = new ModelFile(join(of().dataDir, 'x.db'), { historyDays: 30 });
+    file.apply(of().memory.events, '1');
+    file.show();
+    file.database.exec('ROLLBACK');
+    for (const use of [() => file.show(), () => file.write(), () => file.apply([], '2')]) expect(use).toThrow('took back');
+    expect(file.database.prepare('SELECT DISTINCT position FROM checkpoints').pluck().all().map(String)).toEqual(['0']);
+  });
+
+  it('and can not be written when the file is closed ends the thread: it holds what is in no file', async () => {
+    await of().log.publish(site, 'e1');
+    const [thread, path] = [new ModelThread(), join(of().dataDir, 'x.db')];
+    await thread.ask('open', { path, historyDays: 30 });
+    const other = new Database(path);
+    other.exec('DROP TABLE last_event');
+    other.close();
+    await thread.fold(of().memory.events, '1');
+    await expect(thread.ask('close', {})).rejects.toThrow('no such table: last_event');
+    expect(thread.dead).toBe(true);
+    await thread.end();
+  });
+
+  it('waits, and loses nothing, while somebody else holds the file', async () => {
+    await of().log.publish(site, 'e1');
+    const file = new ModelFile(join(of().dataDir, 'x.db'), { historyDays: 30 });
+    file.database.pragma('busy_timeout = 1');
+    const other = new Database(join(of().dataDir, 'x.db'));
+    other.exec('BEGIN IMMEDIATE');
+    expect(() => file.begin()).toThrow('database is locked');
+    expect(file.isAhead).toBe(false);
+    other.exec('COMMIT');
+    other.close();
+    file.apply(of().memory.events, '1');
+    file.close();
+    expect(stored('x.db')).toBe(1);
   });
 });
 

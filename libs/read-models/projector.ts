@@ -49,6 +49,8 @@ export class Projector {
   #told: Position = startOfLog;
   /** Everything up to here was there to be asked for. */
   #shown: Position = startOfLog;
+  /** What was folded last waits for the head to be written. */
+  #leavesUnwritten = false;
   readonly #listeners = new Set<(committed: Committed) => void>();
   readonly #waiters = new Set<Waiter>();
   readonly #stopping = new AbortController();
@@ -228,10 +230,18 @@ export class Projector {
     return comparePositions(low, this.#told) < 0 ? low : this.#told;
   }
 
+  /** Until it is open, the dead thread refuses whoever asks. */
   async #reopen(): Promise<void> {
-    this.#thread = new ModelThread();
+    const thread = new ModelThread();
     const { path, historyDays } = this.#parts;
-    this.#standings = (await this.#thread.ask('open', { path, historyDays })).standings;
+    try {
+      const { standings } = await thread.ask('open', { path, historyDays });
+      this.#standings = standings;
+      this.#thread = thread;
+    } catch (error) {
+      await thread.end();
+      throw error;
+    }
   }
 
   /** Until the signal aborts, or what is read is not what is needed (it stood further back, or all are ahead of it): then it is to be called again. */
@@ -262,10 +272,13 @@ export class Projector {
         batch.events.length === 0
           ? this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, batch.position) } : standing))
           : await this.#thread.fold(batch.events, batch.position, batch.caughtUp);
-      // It may fold what it still can't write.
-      if (this.#failure !== null) await this.#thread.ask('write', null);
+      const isLeft = batch.events.length === 0 && batch.caughtUp && this.#leavesUnwritten;
+      if (batch.events.length > 0 || isLeft) this.#leavesUnwritten = !batch.caughtUp;
+      // It may fold what it still can't write; and nothing may come any more with which it would be written.
+      if (this.#failure !== null || isLeft) await this.#thread.ask('write', null);
     });
-    this.#shown = laterPosition(this.#shown, this.position);
+    // At the head everything is shown; an engine may have called it by a later position before.
+    this.#shown = batch.caughtUp ? this.position : laterPosition(this.#shown, this.position);
     for (const { name, poison } of this.#standings) {
       if (poison !== null && before.find((standing) => standing.name === name)?.poison === null) this.#alarm('projection-stopped', name, `stopped at ${poison.position}, event ${poison.eventId}: ${poison.error}`);
     }

@@ -209,6 +209,8 @@ class CachedTable implements TableRows {
   readonly #changed = new Map<string, Row>();
   /** Rows that no fold looks up are not kept once they are written. */
   #isRead = false;
+  /** A list looks through all that is held. */
+  #isListed = false;
 
   constructor(database: Database.Database, table: AnyTable, text: Text) {
     this.#database = database;
@@ -233,6 +235,7 @@ class CachedTable implements TableRows {
   }
 
   list(keyStart: readonly Cell[]): readonly Row[] {
+    this.#isListed = true;
     const found = new Map<string, Row>();
     for (const row of this.#selectBy(keyStart.length).all(...keyStart)) found.set(this.shape.nameOf(row), row);
     const start = `${keyName(keyStart)}\0`;
@@ -263,7 +266,7 @@ class CachedTable implements TableRows {
   }
 
   spill(): void {
-    if (!this.#isRead) this.flush();
+    if (!this.#isRead || this.#isListed) this.flush();
   }
 
   flush(): void {

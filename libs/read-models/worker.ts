@@ -80,6 +80,7 @@ function current(): Database.Database {
 
 function apply({ events, position, soon }: Parameters<Operations['apply']>[0]): readonly Standing[] {
   const model = open();
+  if (!orEnd(() => model.isAhead)) model.begin();
   const standings = orEnd(() => model.apply(unflattened(events), position));
   if (soon) {
     writing ??= setTimeout(() => {
@@ -106,7 +107,7 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     }
   },
   reset({ path, ...options }: Parameters<Operations['reset']>[0]) {
-    file?.close();
+    orEnd(() => file?.close());
     removeModel(path);
     file = new ModelFile(path, options);
     return { standings: file.standings() };
@@ -138,7 +139,7 @@ const operations: { readonly [Name in keyof Operations]: (of: never) => ReturnTy
     live: withSnapshot && snapshot !== undefined ? digestOf(snapshot, transcriptsFromMs) : null,
   }),
   close({ takeOver }: Parameters<Operations['close']>[0]) {
-    file?.close();
+    orEnd(() => file?.close());
     file = undefined;
     if (takeOver === undefined) return null;
     // A log of the old file's pages beside the new file would be taken for its own.
