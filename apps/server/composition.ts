@@ -45,6 +45,9 @@ const sagasOf = ({ historyDays, eventStore }: ServerConfig): readonly AnySaga[] 
   operationalEvents({ ...approvalAnnouncements, ...deliveryAnnouncements, ...subscriptionAnnouncements }),
 ] as readonly AnySaga[];
 
+/** Lists may be so much older than they need be. Nothing is sent later for it: the dispatcher follows what is read. */
+const foldingRestMs = 10;
+
 export interface Outside {
   readonly config: ServerConfig;
   readonly clock: Clock;
@@ -134,7 +137,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   });
   const rootKey = openRootKey(dataDir, config.rootKey, ids);
   const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir, environmentSecrets: environmentSecret });
-  const readModels = await openReadModels({ dataDir, store, clock, historyDays, onAlarm: (alarm) => log.error(alarm, 'alarm') });
+  const readModels = await openReadModels({ dataDir, store, clock, historyDays, restMs: foldingRestMs, onAlarm: (alarm) => log.error(alarm, 'alarm') });
   opened.push(() => readModels.close());
   const coordination = config.redis === null ? null : openRedis(config.redis, clock, await logIdOf(store));
   opened.push(() => Promise.resolve(coordination?.close()));
@@ -250,6 +253,7 @@ function dispatchingOf({ outside, store, vault, readModels, aggregates, metrics,
     feed: {
       lanes: () => readModels.lanes(),
       open: (question) => readModels.openDeliveries(question),
+      reached: (position) => readModels.reached('deliveries', position, new AbortController().signal),
     },
     subscription: (site, subscriptionId) => aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold),
     store,

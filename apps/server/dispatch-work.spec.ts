@@ -28,10 +28,11 @@ beforeEach(() => {
   failing = undefined;
   head = () => Promise.resolve('7');
   work = new DispatchWork({
-    dispatcher: { take: (partitions) => (failing === undefined ? note('take')(partitions) : Promise.reject(failing)), release: note('release'), lose: note('lose'), stop: () => note('stop')([]), onCommitted: () => undefined },
+    dispatcher: { take: (partitions) => (failing === undefined ? note('take')(partitions) : Promise.reject(failing)), release: note('release'), lose: note('lose'), stop: () => note('stop')([]), onRead: () => undefined, onCommitted: () => undefined },
     store: { head: () => head() },
     readModels: {
       reached: (name, position) => new Promise((resolve) => void waiting.set(`${name} at ${position}`, resolve)),
+      onRead: () => () => void done.push('forget'),
       onCommitted: () => () => void done.push('forget'),
     },
     clock,

@@ -7,9 +7,9 @@ import { feeding } from './fitness.ts';
 import type { Pieces, Tenure, Work } from './roles.ts';
 
 export interface DispatchWorkParts {
-  readonly dispatcher: Pick<Dispatcher, 'take' | 'release' | 'lose' | 'stop' | 'onCommitted'>;
+  readonly dispatcher: Pick<Dispatcher, 'take' | 'release' | 'lose' | 'stop' | 'onRead' | 'onCommitted'>;
   readonly store: Pick<EventStore, 'head'>;
-  readonly readModels: Pick<ReadModels, 'reached' | 'onCommitted'>;
+  readonly readModels: Pick<ReadModels, 'reached' | 'onRead' | 'onCommitted'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly onFatal: (error: Error) => void;
@@ -72,7 +72,7 @@ export class DispatchWork {
 
   /** Those that come in one moment are taken together. */
   #gather(partition: number, tenure: Tenure): void {
-    this.#forget ??= this.#parts.readModels.onCommitted((batch) => this.#parts.dispatcher.onCommitted(batch));
+    this.#forget ??= this.#listen();
     if (this.#gathered.push([partition, tenure]) > 1) return;
     queueMicrotask(() => {
       const gathered = this.#gathered;
@@ -81,6 +81,12 @@ export class DispatchWork {
         if (!this.#stopping.signal.aborted) this.#parts.onFatal(error instanceof Error ? error : new Error(String(error)));
       });
     });
+  }
+
+  #listen(): () => void {
+    const { readModels, dispatcher } = this.#parts;
+    const ends = [readModels.onRead((batch) => dispatcher.onRead(batch)), readModels.onCommitted((batch) => dispatcher.onCommitted(batch))];
+    return () => ends.forEach((end) => end());
   }
 
   /** What the read models do not know as sent would be sent again. */

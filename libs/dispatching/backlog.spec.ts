@@ -42,6 +42,7 @@ function backlogWorld(status: 'PENDING' | 'SCHEDULED', limits: Partial<Dispatche
     ids: seededIds(),
     feed: {
       lanes: () => Promise.resolve(['alpha', 'beta'].map((subscriptionId) => ({ site, subscriptionId }))),
+      reached: () => Promise.resolve(),
       open: (question) => {
         asked.push(question);
         if (question.status !== status) return Promise.resolve([]);

@@ -29,6 +29,9 @@ const subscriptionChanges: ReadonlySet<string> = new Set([
 
 const isSubscriptionChange = (type: string): type is SubscriptionEvent['type'] => subscriptionChanges.has(type);
 
+/** Something happened to a delivery that was there already. */
+export const isMove = ({ stream, type }: RecordedEvent): boolean => type !== 'WebhookDeliveryScheduled' && stream.startsWith(delivery);
+
 export function see(event: RecordedEvent): Seen {
   if (event.stream.startsWith(delivery)) return seeDelivery(event);
   if (event.stream.startsWith(published)) return { kind: 'published' };
@@ -38,7 +41,7 @@ export function see(event: RecordedEvent): Seen {
 }
 
 function seeDelivery(event: RecordedEvent): Seen {
-  if (event.type === 'WebhookDeliveryScheduled') return seeScheduled(event);
+  if (!isMove(event)) return seeScheduled(event);
   return { kind: 'moved', deliveryId: event.stream.slice(event.stream.lastIndexOf('.') + 1) };
 }
 

@@ -54,6 +54,57 @@ describe('an attempt', () => {
     expect(world.dispatcher?.stats()).toEqual({ lanes: 1, waiting: 0, sending: 0, unrecorded: 0, failing: 0 });
   });
 
+  it('goes out when it is read that the delivery is scheduled, while the read model has not seen it, and is made once', async () => {
+    const world = await started();
+    world.reads = true;
+    world.follows = false;
+    world.reply = () => ({ status: 200, afterMs: 50 });
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.onSubscription('alpha', paused);
+    await world.publish('e2', ['alpha']);
+    const withoutOutcome = world.log.events.length - 1;
+    await world.clock.advance(100);
+    expect(world.delivery(id)).toMatchObject({ status: 'DELIVERED', attempts: 1 });
+    // What waits is asked for, and answered with the first delivery as it was scheduled.
+    world.commit(withoutOutcome);
+    await world.onSubscription('alpha', resumed);
+    await world.clock.advance(minuteMs);
+    expect(world.readModel.queries).not.toEqual([]);
+    world.commit();
+    await world.clock.advance(minuteMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e1', 'e2']);
+  });
+
+  it('goes out as what its subscription was told to be before the delivery was scheduled, while the read model has seen neither', async () => {
+    const world = await started();
+    await world.publish('e1', ['alpha']);
+    world.reads = true;
+    world.follows = false;
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionUpdated', data: { eventPattern: '**', targetUrl: 'https://elsewhere/hook', deliveryMode: 'AT_LEAST_ONCE', description: null } });
+    await world.publish('e2', ['alpha']);
+    expect(world.sent.map(({ eventId, url }) => [eventId, url])).toEqual([
+      ['e1', 'https://alpha/hook'],
+      ['e2', 'https://elsewhere/hook'],
+    ]);
+  });
+
+  it('goes out in the end when it had no place in memory while the read model had not seen it', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { window: 2, waiting: 2, perSubscription: 1 };
+    await world.subscribe('alpha', 'ORDERED');
+    await world.start();
+    world.reads = true;
+    world.follows = false;
+    await publishMany(world, 8, 'alpha');
+    await world.clock.advance(minuteMs);
+    const before = world.sent.length;
+    expect(before).toBeLessThan(8);
+    world.follows = true;
+    world.commit();
+    await world.clock.advance(minuteMs);
+    expect(world.sent.map(({ eventId }) => eventId)).toEqual(Array.from({ length: 8 }, (_, n) => `e-${n}`));
+  });
+
   it('carries the data of the publisher byte for byte, the same on every attempt', async () => {
     const world = await started();
     world.reply = ({ nth }) => (nth === 1 ? 500 : 200);

@@ -8,7 +8,7 @@ import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscr
 import { createAlarms } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { isWellAnswered } from './breaker.ts';
-import { see, type Seen, waitingOf, whoseOf } from './commits.ts';
+import { isMove, see, type Seen, waitingOf, whoseOf } from './commits.ts';
 import { Dice } from './dice.ts';
 import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
 import { type Opened, OpenedSecrets } from './opened-secrets.ts';
@@ -102,6 +102,8 @@ class LaneDispatcher implements Dispatcher {
   readonly #looks = new Set<() => void>();
   #sweepAt: number;
   #shownTo: Position = startOfLog;
+  /** What was scheduled, and what became of subscriptions, was read up to here before the read model showed it. */
+  #readTo: Position = startOfLog;
   #phase: Phase = 'running';
 
   constructor(parts: DispatcherParts) {
@@ -196,14 +198,29 @@ class LaneDispatcher implements Dispatcher {
 
   // What the read model has committed
 
+  onRead({ position, events }: Committed): void {
+    if (this.#phase !== 'running') return;
+    // Only the read model says when it shows what was recorded.
+    this.#learn(events.filter((event) => !isMove(event) && this.#isNew(event)));
+    this.#readTo = laterPosition(this.#readTo, position);
+    this.#pump();
+  }
+
   onCommitted({ position, events }: Committed): void {
     if (this.#phase !== 'running') return;
-    const news = events.filter((event) => comparePositions(event.position, this.#shownTo) > 0);
-    const touched = new Set(news.map((event) => this.#see(event, see(event))).filter((lane) => lane !== undefined));
+    this.#learn(events.filter((event) => (isMove(event) ? comparePositions(event.position, this.#shownTo) > 0 : this.#isNew(event))));
     this.#shownTo = laterPosition(this.#shownTo, position);
-    for (const lane of touched) this.#attend(lane);
     this.#catchUp();
     this.#pump();
+  }
+
+  #isNew({ position }: RecordedEvent): boolean {
+    return comparePositions(position, laterPosition(this.#readTo, this.#shownTo)) > 0;
+  }
+
+  #learn(news: readonly RecordedEvent[]): void {
+    const touched = new Set(news.map((event) => this.#see(event, see(event))).filter((lane) => lane !== undefined));
+    for (const lane of touched) this.#attend(lane);
   }
 
   #catchUp(): void {
@@ -220,7 +237,7 @@ class LaneDispatcher implements Dispatcher {
         this.#bodies.remember(event);
         return undefined;
       case 'scheduled':
-        return this.#offerIfOurs(this.#lane(seen.entry.site, seen.entry.subscriptionId), seen.entry);
+        return this.#scheduled(this.#lane(seen.entry.site, seen.entry.subscriptionId), seen.entry);
       case 'moved':
         this.#moved(event, seen.deliveryId);
         return undefined;
@@ -229,6 +246,12 @@ class LaneDispatcher implements Dispatcher {
       case 'nothing':
         return undefined;
     }
+  }
+
+  #scheduled(lane: Lane | undefined, entry: OpenDelivery): Lane | undefined {
+    if (lane === undefined) return undefined;
+    lane.scheduledTo = entry.scheduledPosition;
+    return this.#offer(lane, entry);
   }
 
   #subscriptionChanged({ site, subscriptionId, change }: Extract<Seen, { kind: 'subscription' }>): Lane | undefined {
@@ -356,6 +379,8 @@ class LaneDispatcher implements Dispatcher {
     }
     const isStill = (partition: Partition): boolean => turns.get(partition) === partition.turn;
     try {
+      // What was read while they were away was passed over.
+      await this.#parts.feed.reached(this.#readTo);
       const lanes = await this.#parts.feed.lanes();
       this.#taken(new Set(away.filter(isStill)), lanes);
     } catch (error) {
@@ -449,10 +474,6 @@ class LaneDispatcher implements Dispatcher {
     if (!lane.asleep) return;
     lane.asleep = false;
     forgetWaiting(lane);
-  }
-
-  #offerIfOurs(lane: Lane | undefined, entry: OpenDelivery): Lane | undefined {
-    return lane === undefined ? undefined : this.#offer(lane, entry);
   }
 
   /** Lets a delivery wait, unless it is on its way, or nothing is kept for its subscription. */
@@ -581,6 +602,8 @@ class LaneDispatcher implements Dispatcher {
     if (page === undefined) return;
     const question = { site, subscriptionId, status: window.status, order: window.order, after: page.after, limit: page.limit };
     try {
+      // What was read before the read model had it may have found no place in the window.
+      await this.#parts.feed.reached(lane.scheduledTo);
       this.#endPage(lane, window, page, await this.#reads.run(lane.tenant, () => this.#parts.feed.open(question)));
     } catch (error) {
       this.#endPage(lane, window, page);

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { comparePositions, type Site, siteKey } from '#kernel';
+import { comparePositions, type Position, type Site, siteKey, startOfLog } from '#kernel';
 import { Breaker } from './breaker.ts';
 import type { OpenedSecrets } from './opened-secrets.ts';
 import { Pace } from './pace.ts';
@@ -52,6 +52,8 @@ export interface Lane extends SlotHolder {
   /** First attempts and retries take turns, so that neither starves the other. */
   retryIsNext: boolean;
   readonly secrets: OpenedSecrets;
+  /** Where the last of its deliveries that is known was scheduled. */
+  scheduledTo: Position;
   /** Undefined until it is needed, and again when the subscription has changed. */
   view: SubscriptionView | undefined;
   /** When the reading of the view began, on the monotonic clock. */
@@ -95,6 +97,7 @@ export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscr
   ordered: false,
   retryIsNext: false,
   secrets,
+  scheduledTo: startOfLog,
   view: undefined,
   viewSinceMs: 0,
   changes: 0,

@@ -113,6 +113,19 @@ describe('take', () => {
     expect(world.sent).toHaveLength(2);
   });
 
+  it('what was read while it was away is sent, although the read model has it later than it is taken', async () => {
+    const world = await withAlpha([]);
+    world.reads = true;
+    world.follows = false;
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    const taking = world.dispatcher?.take([alpha]);
+    await world.clock.advance(secondMs);
+    world.commit();
+    await taking;
+    await world.clock.advance(secondMs);
+    expect([world.delivery(id).status, world.sent.length]).toEqual(['DELIVERED', 1]);
+  });
+
   it('what others send costs neither memory nor reads', async () => {
     const [one, other] = await two();
     const reads = readsOf(other);

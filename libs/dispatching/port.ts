@@ -45,6 +45,8 @@ export interface DueFeed {
   /** Every subscription with open deliveries that is not deleted, paused ones too. */
   lanes(): Promise<readonly { readonly site: Site; readonly subscriptionId: string }[]>;
   open(question: OpenQuestion): Promise<readonly FedDelivery[]>;
+  /** Resolves when `lanes` and `open` know everything up to a position of the log. */
+  reached(position: Position): Promise<void>;
 }
 
 /** A subscription folded from its stream, and its revision as the outside contract counts it. */
@@ -197,6 +199,11 @@ export interface Dispatcher {
    * `graceMs`: what is not by then is aborted, recorded nowhere and sent again after the next start.
    */
   stop(options: { readonly graceMs: number }): Promise<void>;
+  /**
+   * May be told every batch before the read model has committed it, in order and without gaps: then first attempts do not wait for that. What is told
+   * here is not to be told again.
+   */
+  onRead(batch: Committed): void;
   /** To be told every batch right after the read model has committed it, in order. What concerns partitions that are not taken is passed over. */
   onCommitted(batch: Committed): void;
   /** When it resolves, no attempt starts on anything older than the subscription's stream as it is now: after an acknowledged Pause or Delete, none at all. Requests under way finish. */

@@ -109,6 +109,44 @@ describe('folding the log', () => {
     expect(told.at(-1)?.position).toBe(await of().store.head());
   });
 
+  it('tells every event once and in order as it is read, from where it stood when it was opened', async () => {
+    await life(of().log);
+    await of().close(await of().caughtUp(await of().started()));
+    const file = new Database(join(of().dataDir, 'read-models.db'));
+    file.exec("UPDATE checkpoints SET position = 2 WHERE projection = 'events'; DELETE FROM events WHERE position > 2");
+    file.close();
+    const models = await of().open(redelivering(of().store));
+    const [read, committed]: [string[], string[]] = [[], []];
+    models.onRead(({ events }) => read.push(...events.map(({ position }) => position)));
+    models.onCommitted(({ events }) => committed.push(...events.map(({ position }) => position)));
+    models.start();
+    const before = of().memory.events.length;
+    await of().caughtUp(models);
+    await life(of().log.pass(1000));
+    await of().caughtUp(models);
+    expect(read).toEqual(of().memory.events.slice(before).map(({ position }) => position));
+    expect(committed).toEqual(read);
+  });
+
+  it('rests after a batch while nobody waits for the next, and folds at once what does not come in thousands, and what somebody waits for', async () => {
+    const models = await of().open(of().store, of().dataDir, 1_000_000);
+    const told: number[] = [];
+    models.onCommitted(({ events }) => told.push(events.length));
+    models.start();
+    await of().log.create(site, 'whs_1');
+    await of().caughtUp(models);
+    told.length = 0;
+    for (let n = 0; n < 50; n += 1) await of().log.publish(site, `e${n}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const whileNobodyWaited = told.length;
+    await of().caughtUp(models);
+    for (let n = 0; n < 50; n += 1) await of().log.publish(site, `f${n}`);
+    const head = await of().log.subscription(site, 'whs_1', 'Paused', { reason: 'requested' });
+    while (told.reduce((sum, count) => sum + count, 0) < 102) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(whileNobodyWaited).toBeLessThanOrEqual(1);
+    expect([await models.waitFor(head, 0), told.length <= 4]).toEqual(['reached', true]);
+  });
+
   it('tells only what is new when one projection has to catch up with the others', async () => {
     await life(of().log);
     await of().close(await of().caughtUp(await of().started()));

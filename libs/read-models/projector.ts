@@ -1,5 +1,5 @@
 import type { EventBatch, EventStore } from '#event-store';
-import { type Clock, comparePositions, laterPosition, type Position, sleep, startOfLog } from '#kernel';
+import { type Clock, comparePositions, laterPosition, type Position, prefixOf, type RecordedEvent, sleep, startOfLog } from '#kernel';
 import type { Standing } from './model-file.ts';
 import { ReadModelsUnavailable } from './errors.ts';
 import { ModelThread } from './model-thread.ts';
@@ -15,6 +15,8 @@ export interface ProjectorParts {
   /** The live file. */
   readonly path: string;
   readonly historyDays: number;
+  /** How long it rests between two batches while nobody waits for the second. */
+  readonly restMs: number;
   readonly onAlarm: (alarm: ReadModelAlarm) => void;
 }
 
@@ -28,6 +30,8 @@ interface Waiter {
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : 'it threw no error');
+const inThousands = [prefixOf('event'), prefixOf('webhookdelivery'), prefixOf('transcript')];
+const mayWait = ({ stream }: RecordedEvent): boolean => inThousands.some((prefix) => stream.startsWith(prefix));
 
 export const runs = (standing: Standing): boolean => standing.poison === null && !standing.outdated;
 
@@ -51,12 +55,18 @@ export class Projector {
   #shown: Position = startOfLog;
   /** What was folded last waits for the head to be written. */
   #leavesUnwritten = false;
+  /** As `#told`, of what was read. */
+  #toldRead: Position = startOfLog;
   readonly #listeners = new Set<(committed: Committed) => void>();
+  readonly #readers = new Set<(read: Committed) => void>();
   readonly #waiters = new Set<Waiter>();
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
   /** What uses the live file alone: folding, and its exchange for another. */
   #alone: Promise<unknown> = Promise.resolve();
+  /** What was read up to here is to be folded at once. */
+  #urgentTo: Position = startOfLog;
+  #endRest: () => void = () => undefined;
   /** While the live file is exchanged, nobody asks. */
   #exchange: Promise<void> | undefined;
 
@@ -75,6 +85,7 @@ export class Projector {
     if (foreign !== null) this.#alarm('read-models-remade', null, `${foreign}; it is built anew`);
     this.#standings = foreign !== null ? (await this.#thread.ask('reset', { path, historyDays })).standings : opened.standings;
     this.#told = this.#standings.some(runs) ? highest(this.#standings) : head;
+    this.#toldRead = this.#told;
     const unreadMs = await this.#unreadForMs(head);
     for (const { name } of this.#standings) this.#atHeadMs.set(name, this.#atHeadMs.get(name) ?? clock.monotonicMs() - unreadMs);
   }
@@ -96,6 +107,7 @@ export class Projector {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#endRest();
     await this.#running;
     await this.#alone;
     // What it can't write any more stands in the log.
@@ -135,6 +147,11 @@ export class Projector {
     return () => void this.#listeners.delete(listener);
   }
 
+  onRead(listener: (read: Committed) => void): () => void {
+    this.#readers.add(listener);
+    return () => void this.#readers.delete(listener);
+  }
+
   hasReached(position: Position, names: readonly string[]): boolean {
     return this.#standings.every((standing) => !names.includes(standing.name) || comparePositions(standing.position, position) >= 0);
   }
@@ -157,6 +174,7 @@ export class Projector {
         then();
       };
       this.#waiters.add(waiter);
+      this.#endRest();
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -251,16 +269,42 @@ export class Projector {
     void thread.ended.then(() => left.abort());
     let read = after;
     try {
-      for await (const batch of readAhead(this.#parts.store.subscribe(after, followed, AbortSignal.any([signal, left.signal])))) {
+      const source = this.#parts.store.subscribe(after, followed, AbortSignal.any([signal, left.signal]));
+      for await (const batch of readAhead(this.#telling(source))) {
         const from = this.#from();
         if (signal.aborted || comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
         read = batch.position;
         await this.#commit(batch);
+        if (batch.caughtUp) await this.#rest(read, signal);
       }
     } finally {
       left.abort();
     }
     if (thread === this.#thread && thread.dead && !signal.aborted) throw await thread.ended;
+  }
+
+  async *#telling(source: AsyncIterable<EventBatch>): AsyncGenerator<EventBatch> {
+    for await (const batch of source) {
+      this.#toldRead = this.#tellThose(this.#readers, batch, this.#toldRead);
+      if (!batch.events.every(mayWait)) {
+        this.#urgentTo = batch.position;
+        this.#endRest();
+      }
+      yield batch;
+    }
+  }
+
+  /** What comes in thousands is folded together: one transaction for each costs several times as much. */
+  async #rest(read: Position, signal: AbortSignal): Promise<void> {
+    const { clock, restMs } = this.#parts;
+    if (restMs === 0 || comparePositions(this.#urgentTo, read) > 0 || this.#waiters.size > 0 || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(restMs, resolve);
+      this.#endRest = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   async #commit(batch: EventBatch): Promise<void> {
@@ -284,7 +328,7 @@ export class Projector {
     }
     this.#failure = null;
     this.#standAtHead(batch.caughtUp);
-    this.#tell(batch);
+    this.#told = this.#tellThose(this.#listeners, batch, this.#told);
     this.#wake();
   }
 
@@ -294,18 +338,18 @@ export class Projector {
     for (const standing of this.#standings) if (runs(standing)) this.#atHeadMs.set(standing.name, this.#parts.clock.monotonicMs());
   }
 
-  /** A projection that is behind the others may need events again; listeners get each once. */
-  #tell(batch: EventBatch): void {
-    if (comparePositions(batch.position, this.#told) <= 0) return;
-    const events = batch.events.filter((event) => comparePositions(event.position, this.#told) > 0);
-    this.#told = batch.position;
-    for (const listener of this.#listeners) {
+  /** A projection that is behind the others may need events again; listeners get each once. Answers up to where they are told now. */
+  #tellThose(listeners: ReadonlySet<(batch: Committed) => void>, { position, events }: EventBatch, told: Position): Position {
+    if (comparePositions(position, told) <= 0) return told;
+    const news = { position, events: events.filter((event) => comparePositions(event.position, told) > 0) };
+    for (const listener of listeners) {
       try {
-        listener({ position: batch.position, events });
+        listener(news);
       } catch (error) {
         this.#alarm('listener-failed', null, error instanceof Error ? error.message : 'it threw no error');
       }
     }
+    return position;
   }
 
   #wake(): void {

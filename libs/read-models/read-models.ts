@@ -21,6 +21,8 @@ export interface ReadModelsOptions {
   readonly clock: Clock;
   /** How long attempts, transcripts and ended deliveries are kept, in days of the events' own time. */
   readonly historyDays: number;
+  /** For so long after a batch published events, deliveries and transcripts wait for others, unless somebody waits for them; by default not at all. */
+  readonly restMs?: number;
   readonly onAlarm: (alarm: ReadModelAlarm) => void;
 }
 
@@ -43,7 +45,7 @@ export async function openReadModels(options: ReadModelsOptions): Promise<ReadMo
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const lock = holdReadModels(dataDir, join(dataDir, 'read-models.lock'));
   const path = join(dataDir, fileName);
-  const projector = new Projector({ ...options, path });
+  const projector = new Projector({ ...options, restMs: options.restMs ?? 0, path });
   try {
     for (const name of readdirSync(dataDir)) if (/^read-models-.*\.db(-wal|-shm|-journal)?$/.test(name)) removeModel(join(dataDir, name));
     await projector.open();
@@ -133,6 +135,11 @@ export class ReadModels {
   /** Tells every batch as soon as who asks is answered as of after it, in order, each event once. Answers how to stop it. */
   onCommitted(listener: (committed: Committed) => void): () => void {
     return this.#projector.onCommitted(listener);
+  }
+
+  /** Tells every batch as it is read, before it is folded, in order, each event once. Answers how to stop it. */
+  onRead(listener: (read: Committed) => void): () => void {
+    return this.#projector.onRead(listener);
   }
 
   /**

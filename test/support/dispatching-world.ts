@@ -65,6 +65,8 @@ class FakeReadModel implements DueFeed {
   readonly queries: OpenQuestion[] = [];
   readonly cancelledAt = new Map<string, Position>();
   readonly #deleted = new Set<string>();
+  readonly #waiting = new Map<() => void, Position>();
+  #position: Position = startOfLog;
   fault: Error | undefined;
   /** Keeps the answer to who has open deliveries back: it was read before. */
   slowLanes: () => Promise<void> | undefined = () => undefined;
@@ -90,6 +92,16 @@ class FakeReadModel implements DueFeed {
     const dueAtMs = state.status === 'SCHEDULED' ? state.nextAttemptAtMs : state.updatedAtMs;
     const names = { site: of, deliveryId: id, subscriptionId, incarnation, eventId, eventType, eventStream: stream };
     this.rows.set(id, { state, fed: { ...names, revision: event.revision, attempts, attemptsCounted, lastChance, scheduledPosition, dueAtMs } });
+  }
+
+  /** Everything up to here was applied. */
+  stand(position: Position): void {
+    this.#position = position;
+    for (const [wake, awaited] of this.#waiting) if (comparePositions(awaited, position) <= 0 && this.#waiting.delete(wake)) wake();
+  }
+
+  async reached(position: Position): Promise<void> {
+    if (comparePositions(this.#position, position) < 0) await new Promise<void>((wake) => this.#waiting.set(wake, position));
   }
 
   async lanes(): ReturnType<DueFeed['lanes']> {
@@ -157,9 +169,12 @@ export class DispatchingWorld {
   secretsAskedFor = 0;
   /** Whether the read model follows the log by itself. */
   follows = true;
+  /** Whether the dispatcher is told of the log before the read model has it. */
+  reads = false;
   /** Keeps what was read from a stream back. */
   slowRead: (stream: string) => Promise<void> | undefined = () => undefined;
   #shownTo: Position = startOfLog;
+  #readTo: Position = startOfLog;
   #life = 0;
 
   constructor(seed = 1, first?: DispatchingWorld) {
@@ -195,26 +210,40 @@ export class DispatchingWorld {
 
   async #append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     const result = await this.#memory.append(stream, expected, events);
-    for (const process of this.surroundings.processes) if (process.follows) void Promise.resolve().then(() => process.commit());
+    for (const process of this.surroundings.processes) {
+      if (process.reads) void Promise.resolve().then(() => process.read());
+      if (process.follows) void Promise.resolve().then(() => process.commit());
+    }
     return result;
   }
 
-  /** The read model takes in what it has not seen, and tells the dispatcher. */
-  commit(): void {
-    const news = this.log.events.slice(Number(this.#shownTo));
+  /** The dispatcher is told what stands in the log, which the read model may not have yet. */
+  read(): void {
+    const news = this.log.events.slice(Number(this.#readTo));
+    const position = news.at(-1)?.position;
+    if (position === undefined) return;
+    this.#readTo = position;
+    this.dispatcher?.onRead({ position, events: news });
+  }
+
+  /** The read model takes in what it has not seen, or so much of it, and tells the dispatcher. */
+  commit(most = Infinity): void {
+    const news = this.log.events.slice(Number(this.#shownTo)).slice(0, most);
     const position = news.at(-1)?.position;
     if (position === undefined) return;
     this.#shownTo = position;
     for (const event of news) this.readModel.apply(event);
+    this.readModel.stand(position);
     this.dispatcher?.onCommitted({ position, events: news });
   }
 
   async start(taken: readonly number[] = partitions): Promise<Dispatcher> {
     this.commit();
+    this.#readTo = this.#shownTo;
     this.#life += 1;
     const life = this.#life;
     const dispatcher = createDispatcher({
-      feed: { lanes: () => this.readModel.lanes(), open: (question) => this.readModel.open(question) },
+      feed: { lanes: () => this.readModel.lanes(), open: (question) => this.readModel.open(question), reached: (position) => this.readModel.reached(position) },
       subscription: async (of, id) => {
         const history = await this.store.readStream(streamOf('webhooksubscription', of, id));
         return { state: history.map((event) => stored<SubscriptionEvent>(event)).reduce(evolveSubscription, initialSubscription), revision: history.length };

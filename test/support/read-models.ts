@@ -64,8 +64,8 @@ class Fixture {
   readonly #opened = new Set<ReadModels>();
 
   /** Opens, and does not start, over this log or another. */
-  async open(store: EventStore = this.store, dataDir: string = this.dataDir): Promise<ReadModels> {
-    const models = await openReadModels({ dataDir, store, clock: this.clock, historyDays: 30, onAlarm: (alarm) => this.alarms.push(alarm) });
+  async open(store: EventStore = this.store, dataDir: string = this.dataDir, restMs = 0): Promise<ReadModels> {
+    const models = await openReadModels({ dataDir, store, clock: this.clock, historyDays: 30, restMs, onAlarm: (alarm) => this.alarms.push(alarm) });
     this.#opened.add(models);
     return models;
   }
