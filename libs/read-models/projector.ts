@@ -275,7 +275,7 @@ export class Projector {
         if (signal.aborted || comparePositions(from, read) < 0 || comparePositions(batch.position, from) < 0) return;
         read = batch.position;
         await this.#commit(batch);
-        if (batch.caughtUp) await this.#rest(read, signal);
+        await this.#rest(batch, signal);
       }
     } finally {
       left.abort();
@@ -295,9 +295,10 @@ export class Projector {
   }
 
   /** What comes in thousands is folded together: one transaction for each costs several times as much. */
-  async #rest(read: Position, signal: AbortSignal): Promise<void> {
+  async #rest({ caughtUp, position }: EventBatch, signal: AbortSignal): Promise<void> {
     const { clock, restMs } = this.#parts;
-    if (restMs === 0 || comparePositions(this.#urgentTo, read) > 0 || this.#waiters.size > 0 || signal.aborted) return;
+    const isHurried = !caughtUp || comparePositions(this.#urgentTo, position) > 0 || this.#waiters.size > 0 || signal.aborted;
+    if (restMs === 0 || isHurried) return;
     await new Promise<void>((resolve) => {
       const cancel = clock.after(restMs, resolve);
       this.#endRest = () => {
