@@ -186,30 +186,6 @@ describe('fan-out', () => {
     await fanOut.stop();
   });
 
-  it('does not wait for it where it knows from the log that no subscription of the site has changed', async () => {
-    const world = new World('as-told');
-    const subscription = await world.subscription('whs_1', created('**'));
-    await world.subscription('whs_2', created('**'), other);
-    const fanOut = await world.started();
-    const first = await world.log.publish(acme, 'e1', 'a.x');
-    world.versions.fold(first.position);
-    await world.clock.advance(0);
-    await world.log.publish(acme, 'e2', 'a.x');
-    await world.clock.advance(0);
-    expect(world.scheduled).toEqual(['e1→whs_1', 'e2→whs_1']);
-    await world.subscription('whs_2', paused, other);
-    await world.log.publish(acme, 'e3', 'a.x');
-    await world.clock.advance(0);
-    expect(world.scheduled).toHaveLength(3);
-    await world.log.append(subscription.stream, paused);
-    await world.log.publish(acme, 'e4', 'a.x');
-    await world.clock.advance(0);
-    world.versions.fold(String(world.log.log.head));
-    await world.clock.advance(0);
-    expect(world.scheduled).toEqual(['e1→whs_1', 'e2→whs_1', 'e3→whs_1']);
-    await fanOut.stop();
-  });
-
   it('can be stopped while the projection is behind, and misses nothing', async () => {
     const world = new World('as-told');
     await world.subscription('whs_1', created('**'));
