@@ -2,7 +2,7 @@ import { comparePositions, laterPosition, type Position, type RecordedEvent } fr
 import { sliceLog } from './log-slice.ts';
 import type { EventBatch } from './port.ts';
 
-const mostChars = 16 * 1024 * 1024;
+const mostChars = 8 * 1024 * 1024;
 
 /**
  * The newest part of the log, kept where it is read most: who follows the log at its head gets the events that were

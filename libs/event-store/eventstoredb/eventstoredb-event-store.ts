@@ -32,7 +32,7 @@ export interface EventStoreDbOptions {
    * with 1.
    */
   readonly onFatal?: (error: Error) => void;
-  /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
+  /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 8 MiB at most). */
   readonly recentEvents?: number;
   /** How long an append or a removal may take before its outcome is unknown, and a read before the store is unavailable; default 3 s. */
   readonly timeoutMs?: number;

@@ -28,7 +28,7 @@ export type CommitMeasure = Commit;
 export interface SqliteEventStoreOptions {
   /** The folder of the log (`events.db`); made with mode 0700 when missing. One process at a time holds it. */
   readonly dataDir: string;
-  /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 16 MiB at most). */
+  /** How many of the newest events stay in memory, for those who follow the log at its head; default 8,192 (and 8 MiB at most). */
   readonly recentEvents?: number;
   readonly onCommit?: (commit: CommitMeasure) => void;
   /**
