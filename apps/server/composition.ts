@@ -20,7 +20,7 @@ import { currentDirectory } from './access/current-keys.ts';
 import { openRootKey, type RootKey } from './access/root-key.ts';
 import { createCurrentState } from './current-state.ts';
 import { DispatchWork } from './dispatch-work.ts';
-import { createFitness } from './fitness.ts';
+import { createFitness, feedReached } from './fitness.ts';
 import type { ShellParts } from './http-server.ts';
 import { LogBackups, noBackups } from './operations/log-backups.ts';
 import { ownReport } from './operations/own-report.ts';
@@ -253,7 +253,7 @@ function dispatchingOf({ outside, store, vault, readModels, aggregates, metrics,
     feed: {
       lanes: () => readModels.lanes(),
       open: (question) => readModels.openDeliveries(question),
-      reached: (position) => readModels.reached('deliveries', position, new AbortController().signal),
+      reached: (position) => feedReached(readModels, position),
     },
     subscription: (site, subscriptionId) => aggregates.load(streamOf('webhooksubscription', site, subscriptionId), subscriptionFold),
     store,

@@ -3,7 +3,7 @@ import { StoreUnavailable } from '#event-store';
 import type { ProjectionStatus } from '#read-models';
 import { createLog } from '#telemetry';
 import { type SimulatedClock, simulatedClock } from '../../test/support/simulated-clock.ts';
-import { createFitness, type Fitness } from './fitness.ts';
+import { createFitness, feedReached, type Fitness } from './fitness.ts';
 
 const notYet = 'the read models do not know yet what the log was at the start';
 const standing = (name: string, poison: ProjectionStatus['poison'] = null): ProjectionStatus => ({ name, state: poison === null ? 'RUNNING' : 'STOPPED', position: '7', behindMs: 0, poison });
@@ -71,5 +71,16 @@ describe('a process leaves its work to others', () => {
     fitness.stop();
     await caughtUp();
     expect(fitness.unfit()).toBe(notYet);
+  });
+});
+
+describe('whoever waits for what feeds its work', () => {
+  it('goes on when it is there, and is refused when it never will be', async () => {
+    const answers: ('reached' | 'behind')[] = ['behind', 'behind', 'reached'];
+    const readModels = { waitFor: () => Promise.resolve(answers.shift() ?? 'behind'), status: () => standings };
+    await feedReached(readModels, '9');
+    expect(answers).toEqual([]);
+    standings = [standing('deliveries'), standing('subscriptions', poison)];
+    await expect(feedReached(readModels, '9')).rejects.toThrow('the read model subscriptions has stopped');
   });
 });

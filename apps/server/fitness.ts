@@ -1,10 +1,23 @@
 import { type EventStore, patiently } from '#event-store';
-import type { Clock } from '#kernel';
-import type { ReadModels } from '#read-models';
+import type { Clock, Position } from '#kernel';
+import { type ReadModels, ReadModelsUnavailable } from '#read-models';
 import type { Log } from '#telemetry';
 
 /** The read models that say to whom is to be sent, and what. */
 export const feeding: readonly string[] = ['deliveries', 'subscriptions'];
+
+/** How often whoever waits for them looks whether one has stopped. */
+const lookMs = 1_000;
+
+const stoppedOf = (readModels: Pick<ReadModels, 'status'>): string | undefined => readModels.status().find(({ name, poison }) => poison !== null && feeding.includes(name))?.name;
+
+/** Resolves when they know everything up to a position. Throws `ReadModelsUnavailable` when one of them has stopped before it. */
+export async function feedReached(readModels: Pick<ReadModels, 'waitFor' | 'status'>, position: Position): Promise<void> {
+  while ((await readModels.waitFor(position, lookMs, feeding)) === 'behind') {
+    const stopped = stoppedOf(readModels);
+    if (stopped !== undefined) throw new ReadModelsUnavailable(`the read model ${stopped} has stopped`);
+  }
+}
 
 export interface FitnessParts {
   readonly store: Pick<EventStore, 'head'>;
@@ -42,8 +55,8 @@ export function createFitness({ store, readModels, clock, log, onFatal }: Fitnes
         if (!signal.aborted) onFatal(error instanceof Error ? error : new Error(String(error)));
       }),
     unfit: () => {
-      const stopped = readModels.status().find(({ name, poison }) => poison !== null && feeding.includes(name));
-      if (stopped !== undefined) return `the read model ${stopped.name} has stopped`;
+      const stopped = stoppedOf(readModels);
+      if (stopped !== undefined) return `the read model ${stopped} has stopped`;
       return hasReached ? null : 'the read models do not know yet what the log was at the start';
     },
     stop: () => stopping.abort(new Error('the server stops')),

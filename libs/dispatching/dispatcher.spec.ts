@@ -75,6 +75,86 @@ describe('an attempt', () => {
     expect(world.sent.map(({ eventId }) => eventId)).toEqual(['e1', 'e2']);
   });
 
+  it.each(['PENDING', 'SCHEDULED'] as const)('does not go out (%s) when its subscription was deleted and restored, while the read model has seen neither', async (status) => {
+    const world = new DispatchingWorld();
+    world.reads = true;
+    world.limits = status === 'PENDING' ? { perSubscription: 1 } : {};
+    world.reply = () => (status === 'PENDING' ? 'hang' : 500);
+    await world.subscribe('alpha');
+    await world.start();
+    await world.publish('e1', ['alpha']);
+    const [id = ''] = await world.publish('e2', ['alpha']);
+    await world.clock.advance(100);
+    world.commit();
+    await world.settle();
+    expect(world.delivery(id)).toMatchObject({ status });
+    world.follows = false;
+    const before = world.sent.length;
+    for (const type of ['Deleted', 'Restored'] as const) {
+      await world.onSubscription('alpha', type === 'Deleted' ? { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2099-01-01T00:00:00.000Z' } } : { type: 'WebhookSubscriptionRestored', data: {} });
+      await world.settle();
+    }
+    world.follows = true;
+    world.commit();
+    world.reply = () => 200;
+    await world.clock.advance(minuteMs);
+    expect(world.sent).toHaveLength(before);
+  });
+
+  it('goes out in the end that was scheduled after a deletion, although nothing of its subscription was kept when that was restored', async () => {
+    const world = new DispatchingWorld();
+    world.reads = true;
+    world.limits = { lanes: 1 };
+    const others = Array.from({ length: 8 }, (_, index) => `beta-${index}`);
+    await world.subscribe('alpha');
+    for (const other of others) await world.subscribe(other);
+    await world.start();
+    await world.publish('e1', []);
+    world.follows = false;
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2099-01-01T00:00:00.000Z' } });
+    const id = await world.scheduleDelivery('e1', 'alpha');
+    await world.clock.advance(100);
+    for (const other of others) await world.publish(`of-${other}`, [other]);
+    await world.clock.advance(100);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.clock.advance(1_000);
+    world.follows = true;
+    world.commit();
+    await world.clock.advance(60 * minuteMs);
+    expect(world.delivery(id).status).toBe('DELIVERED');
+  });
+
+  it('goes out when its page had to wait for what was shown while another was read', async () => {
+    const world = new DispatchingWorld();
+    world.limits = { unshown: 12, window: 4 };
+    const slow = Promise.withResolvers<void>();
+    world.readModel.slow = ({ subscriptionId, status }) => (subscriptionId === 'alpha' && status === 'SCHEDULED' ? slow.promise : undefined);
+    await world.subscribe('alpha');
+    await world.subscribe('beta');
+    await world.publish('e1', ['alpha', 'beta']);
+    await world.start();
+    await world.clock.advance(100);
+    world.follows = false;
+    world.reads = true;
+    for (let n = 0; n < 10; n += 1) await world.publish(`a${n}`, ['alpha']);
+    await world.clock.advance(100);
+    world.reads = false;
+    const ids: string[] = [];
+    for (let n = 0; n < 8; n += 1) ids.push(...(await world.publish(`b${n}`, ['beta'])));
+    world.reads = true;
+    world.read();
+    for (let round = 0; round < 3; round += 1) {
+      await world.clock.advance(100);
+      if (round < 2) world.commit();
+    }
+    slow.resolve();
+    await world.clock.advance(100);
+    world.commit();
+    world.follows = true;
+    await world.clock.advance(60 * minuteMs);
+    expect(ids.map((id) => world.delivery(id).status)).toEqual(ids.map(() => 'DELIVERED'));
+  });
+
   it('goes out as what its subscription was told to be before the delivery was scheduled, while the read model has seen neither', async () => {
     const world = await started();
     await world.publish('e1', ['alpha']);

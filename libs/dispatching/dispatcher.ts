@@ -242,7 +242,7 @@ class LaneDispatcher implements Dispatcher {
         this.#moved(event, seen.deliveryId);
         return undefined;
       case 'subscription':
-        return this.#subscriptionChanged(seen);
+        return this.#subscriptionChanged(seen, event.position);
       case 'nothing':
         return undefined;
     }
@@ -250,14 +250,16 @@ class LaneDispatcher implements Dispatcher {
 
   #scheduled(lane: Lane | undefined, entry: OpenDelivery): Lane | undefined {
     if (lane === undefined) return undefined;
-    lane.scheduledTo = entry.scheduledPosition;
+    lane.neededTo = entry.scheduledPosition;
     return this.#offer(lane, entry);
   }
 
-  #subscriptionChanged({ site, subscriptionId, change }: Extract<Seen, { kind: 'subscription' }>): Lane | undefined {
+  #subscriptionChanged({ site, subscriptionId, change }: Extract<Seen, { kind: 'subscription' }>, position: Position): Lane | undefined {
     const awakes = change === 'WebhookSubscriptionResumed' || change === 'WebhookSubscriptionRestored';
     const lane = awakes ? this.#lane(site, subscriptionId, 'unknown') : this.#lanes.get(laneKey(site, subscriptionId));
     if (lane === undefined) return undefined;
+    // Between the two nothing that waits is left: a page from before them must not bring it back.
+    if (change === 'WebhookSubscriptionDeleted' || change === 'WebhookSubscriptionRestored') lane.neededTo = position;
     if (change === 'WebhookSubscriptionDeleted') {
       lane.deletions += 1;
       forgetWaiting(lane);
@@ -560,6 +562,8 @@ class LaneDispatcher implements Dispatcher {
       .then(() => {
         lane.reading -= 1;
         this.#attend(lane);
+        // What was shown while it was read counts no more.
+        this.#catchUp();
         this.#pump();
       });
   }
@@ -603,7 +607,7 @@ class LaneDispatcher implements Dispatcher {
     const question = { site, subscriptionId, status: window.status, order: window.order, after: page.after, limit: page.limit };
     try {
       // What was read before the read model had it may have found no place in the window.
-      await this.#parts.feed.reached(lane.scheduledTo);
+      await this.#parts.feed.reached(lane.neededTo);
       this.#endPage(lane, window, page, await this.#reads.run(lane.tenant, () => this.#parts.feed.open(question)));
     } catch (error) {
       this.#endPage(lane, window, page);

@@ -52,8 +52,8 @@ export interface Lane extends SlotHolder {
   /** First attempts and retries take turns, so that neither starves the other. */
   retryIsNext: boolean;
   readonly secrets: OpenedSecrets;
-  /** Where the last of its deliveries that is known was scheduled. */
-  scheduledTo: Position;
+  /** What a page of the read model must know: the last of its deliveries, and whether it was deleted and restored. */
+  neededTo: Position;
   /** Undefined until it is needed, and again when the subscription has changed. */
   view: SubscriptionView | undefined;
   /** When the reading of the view began, on the monotonic clock. */
@@ -97,7 +97,7 @@ export const newLane = (partition: Partition, tenant: Tenant, site: Site, subscr
   ordered: false,
   retryIsNext: false,
   secrets,
-  scheduledTo: startOfLog,
+  neededTo: startOfLog,
   view: undefined,
   viewSinceMs: 0,
   changes: 0,

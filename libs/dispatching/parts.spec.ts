@@ -7,6 +7,9 @@ import { Bodies, EventUnreadable } from './bodies.ts';
 import { OpenedSecrets } from './opened-secrets.ts';
 import { Ranked } from './ranked.ts';
 import { Rounds } from './rounds.ts';
+import { type SlotHolder, Slots } from './slots.ts';
+import { newTenant } from './tenants.ts';
+import { Turns } from './turns.ts';
 import { WakeUps } from './wake-ups.ts';
 
 const published = (id: string, data = '{}'): RecordedEvent => ({
@@ -208,5 +211,16 @@ describe('wake-ups', () => {
     wakeUps.stop();
     await clock.advance(100);
     expect(woken).toBe(0);
+  });
+});
+
+describe('whose turn it is', () => {
+  it('is found at once of one whose trust has changed while it waited', () => {
+    const slots = new Slots(10, 10);
+    const turns = new Turns<SlotHolder>(slots);
+    const lane: SlotHolder = { tenant: newTenant('acme'), held: 0, isTrusted: false };
+    turns.add(lane, 'PENDING');
+    slots.trust(lane, true);
+    expect(turns.next()).toBe(lane);
   });
 });

@@ -36,7 +36,8 @@ export class Turns<T extends SlotHolder> {
   }
 
   next(): T | undefined {
-    for (let passed = 0; passed < this.#queues.length; passed += 1) {
+    // Twice round: one for whom another queue is the right one now may move to one that was passed already.
+    for (let passed = 0; passed < 2 * this.#queues.length; passed += 1) {
       const queue = this.#queues[this.#at % this.#queues.length];
       this.#at += 1;
       const item = queue === undefined ? undefined : this.#nextOf(queue);

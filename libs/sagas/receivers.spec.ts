@@ -80,4 +80,14 @@ describe('the receivers of a site', () => {
     receivers.fold(rotate, of, '12');
     expect([receivers.filtered, reachedAt(receivers, '12', '13')]).toEqual([false, ['13']]);
   });
+
+  it.each([
+    ['went to the other follower', update('12', { deliveryMode: 'ORDERED', filter: 'data.x' })],
+    ['was purged', change('12', 'WebhookSubscriptionPurged')],
+  ])('know of the filters of others after a stretch came twice in which one with a filter %s', (_, away) => {
+    const receivers = knowing(version('1', null, { filter: 'data.x' }), version('1', null, { subscriptionId: 'whs_2', filter: 'data.y' }));
+    for (const event of [away, away]) receivers.fold(event, of, '10');
+    receivers.fold(change('20', 'WebhookSubscriptionSecretRotated'), of, '15');
+    expect([receivers.match({ type: 'a.x', position: '21', operational: false }).map(({ filter }) => filter), receivers.filtered]).toEqual([['data.y'], true]);
+  });
 });

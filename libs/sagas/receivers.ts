@@ -54,6 +54,8 @@ export class Receivers {
 
   #follow(before: Version | undefined, position: Position, next: Version | undefined): void {
     if (before !== undefined) {
+      // A stretch may come again, with what it ended before.
+      this.#ended = this.#ended.filter((version) => version !== before);
       this.#drop(before);
       this.#keep({ ...before, toPosition: position }, position);
     }

@@ -527,6 +527,12 @@ describe('a value of a header that comes back', () => {
     ['as it is within a form', '{"seen":"a%2Bb+c%2Fd%21e%3D%3D"}', 'a+b c/d!e=='],
     ['in base64', `{"seen":"${Buffer.from('a-token-of->>>').toString('base64')}"}`, 'a-token-of->>>'],
     ['in base64 for URLs', `{"seen":"${Buffer.from('a-token-of->>>').toString('base64url')}"}`, 'a-token-of->>>'],
+    ['within a URL, in the bytes it was sent in', '{"seen":"gr%FCner-schl%FCssel"}', 'grüner-schlüssel'],
+    ['within a URL that keeps what separates', '{"seen":"a-token;b=c,1%20d"}', 'a-token;b=c,1 d'],
+    ['within a text in JSON', JSON.stringify({ seen: 'say \\"secret\\" now' }), 'say "secret" now'],
+    ['as error pages write it', '{"seen":"Tok&amp;en&lt;12&gt;&quot;&#39;"}', `Tok&en<12>"'`],
+    ['as error pages of Python write it', '{"seen":"Tok&amp;en&lt;12&gt;&quot;&#x27;"}', `Tok&en<12>"'`],
+    ['as templates of Go write it', '{"seen":"aGVsbG8&#43;d29ybGQ/&#34;"}', 'aGVsbG8+d29ybGQ/"'],
     ['in the bytes it was sent in', Buffer.from('{"seen":"grüner-schlüssel"}', 'latin1'), 'grüner-schlüssel'],
   ])('is hidden %s', async (_, body, value) => {
     // What is no UTF-8 gets longer by being read, so its end may be missing.
@@ -540,6 +546,16 @@ describe('a value of a header that comes back', () => {
   it('is hidden where the end of what is kept cuts it in two', async () => {
     const value = 'a-value-that-is-cut-in-the-middle';
     expect(await answered(`${'x'.repeat(4_096 - 12)}${value}${'y'.repeat(100)}`, { 'x-key': value }, 200)).toBe(`${'x'.repeat(4_096 - 12)}[redacted]`);
+  });
+
+  it('is hidden as far as it goes, where only its beginning comes back', async () => {
+    const value = `${'long-'.repeat(40)}token`;
+    expect(await answered(`before ${value.slice(0, 150)} after, ${value}!`, { 'x-key': value })).toBe('before [redacted] after, [redacted]!');
+  });
+
+  it('is hidden where the end of what is kept cuts it in two behind much of it', async () => {
+    const value = 'a-value-that-is-cut-'.repeat(10);
+    expect(await answered(`${'x'.repeat(4_096 - 150)}${value}`, { 'x-key': value }, 200)).toBe(`${'x'.repeat(4_096 - 150)}[redacted]`);
   });
 
   it('of fewer than 8 characters stays: it would hit everything', async () => {

@@ -61,13 +61,17 @@ function textOf({ body, truncated }: ReceivedResponse): string {
 
 type Redact = (text: string, end?: 'may-be-cut') => string;
 
-/** The headers of a subscription are one object for many requests: what to look for is worked out once. */
+/** The headers of a subscription are one object for many requests: what to look for is worked out once, where that is not much. */
 const redactions = new WeakMap<CustomHeaders, Redact>();
+const mostKeptChars = 4_096;
 
 function redaction(custom: CustomHeaders | undefined): Redact {
   if (custom === undefined) return asItIs;
-  const redact = redactions.get(custom) ?? redactionOf(custom);
-  redactions.set(custom, redact);
+  const known = redactions.get(custom);
+  if (known !== undefined) return known;
+  const forms = allForms(custom);
+  const redact = redactionOf(forms);
+  if (forms.reduce((chars, { length }) => chars + length, 0) <= mostKeptChars) redactions.set(custom, redact);
   return redact;
 }
 
@@ -77,21 +81,48 @@ const asItIs: Redact = (text) => text;
  * Receivers that echo requests would put the values of custom headers into the answer, as they are or encoded; very short ones
  * would hit everything. Of a value that the end of a cut text cuts in two, the beginning is hidden too.
  */
-function redactionOf(custom: CustomHeaders): Redact {
-  const forms = [...new Set(Object.values(custom).flatMap((secret) => formsOf(secret.reveal())))].filter((form) => form.length >= shortestHidden).sort((a, b) => b.length - a.length);
+function redactionOf(forms: readonly string[]): Redact {
   if (forms.length === 0) return asItIs;
-  return (text, end) =>
-    forms.reduce((shown, form) => {
-      const without = shown.replaceAll(form, hiddenValue);
-      return end === undefined ? without : withoutEnd(without, form);
-    }, text);
+  return (text, end) => forms.reduce((shown, form) => hidden(shown, form, end), text);
+}
+
+const allForms = (custom: CustomHeaders): readonly string[] =>
+  [...new Set(Object.values(custom).flatMap((secret) => formsOf(secret.reveal())))].filter((form) => form.length >= shortestHidden).sort((a, b) => b.length - a.length);
+
+/** A form is looked for by so much of its beginning: to look for the whole takes the length of one times that of the other. */
+const anchorChars = 64;
+
+/** Hides a form wherever it begins, as far as it goes on. */
+function hidden(text: string, form: string, end: 'may-be-cut' | undefined): string {
+  const anchor = form.slice(0, anchorChars);
+  let shown = '';
+  let from = 0;
+  for (let at = text.indexOf(anchor); at >= 0; at = text.indexOf(anchor, from)) {
+    shown += `${text.slice(from, at)}${hiddenValue}`;
+    from = at + commonLength(text, at, form);
+  }
+  const rest = text.slice(from);
+  return `${shown}${end === undefined ? rest : withoutEnd(rest, anchor)}`;
+}
+
+/** How much of the form's beginning stands in the text at a place. */
+function commonLength(text: string, at: number, form: string): number {
+  let [low, high] = [0, Math.min(form.length, text.length - at)];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (text.startsWith(form.slice(low, middle), at + low)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 const shortestHidden = 8;
 
-/** A value as it comes back: as it was, in the bytes it was sent in, within JSON, within a URL or a form, and in base64. */
+/** A value as it comes back: as it was, in the bytes it was sent in, within JSON (also within a text in JSON), within a URL or a form, within HTML, and in base64. */
 function formsOf(value: string): readonly string[] {
-  return [value, new TextDecoder().decode(Buffer.from(value, 'latin1')), ...jsonFormsOf(value), ...urlFormsOf(value), ...base64FormsOf(value)];
+  const json = jsonFormsOf(value);
+  const within = json.flatMap((form) => [form, JSON.stringify(form).slice(1, -1)]);
+  return [value, new TextDecoder().decode(Buffer.from(value, 'latin1')), ...within, ...urlFormsOf(value), ...htmlFormsOf(value), ...base64FormsOf(value)];
 }
 
 const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
@@ -109,16 +140,28 @@ function jsonFormsOf(value: string): readonly string[] {
 function urlFormsOf(value: string): readonly string[] {
   const least = encodeURIComponent(value);
   const most = least.replaceAll(/[!'()*~]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
-  const forms = [least, most.replaceAll('%7E', '~'), most].flatMap((form) => [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')]);
+  const bytes = [...Buffer.from(value, 'latin1')].map((byte) => (/[\w.~-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)).join('');
+  const forms = [least, most.replaceAll('%7E', '~'), most, bytes, encodeURI(value)].flatMap((form) => [form, form.replaceAll('%2F', '/'), form.replaceAll('%20', '+')]);
   return forms.flatMap((form) => [form, form.replaceAll(/%../g, (code) => code.toLowerCase())]);
 }
+
+const entities: readonly Readonly<Record<string, string>>[] = [
+  { '"': '&quot;', "'": '&#39;' },
+  { '"': '&quot;', "'": '&#x27;' },
+  { '"': '&quot;', "'": '&#039;' },
+  { '"': '&#34;', "'": '&#39;' },
+  { '"': '&#34;', "'": '&#39;', '+': '&#43;' },
+];
+
+/** Error pages: HTML, where quotes and, in Go, the plus have several forms. */
+const htmlFormsOf = (value: string): readonly string[] => entities.map((quotes) => value.replaceAll(/[&<>"'+]/g, (letter) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', ...quotes })[letter] ?? letter));
 
 /** RFC 4648, sections 4 and 5, of the value alone, without what pads it. */
 const base64FormsOf = (value: string): readonly string[] => [Buffer.from(value, 'latin1'), Buffer.from(value)].flatMap((bytes) => [bytes.toString('base64').replaceAll('=', ''), bytes.toString('base64url')]);
 
-function withoutEnd(text: string, value: string): string {
-  for (let length = Math.min(value.length - 1, text.length); length >= shortestHidden; length -= 1) {
-    if (text.endsWith(value.slice(0, length))) return `${text.slice(0, -length)}${hiddenValue}`;
+function withoutEnd(text: string, anchor: string): string {
+  for (let length = Math.min(anchor.length - 1, text.length); length >= shortestHidden; length -= 1) {
+    if (text.endsWith(anchor.slice(0, length))) return `${text.slice(0, -length)}${hiddenValue}`;
   }
   return text;
 }
