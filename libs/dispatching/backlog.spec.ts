@@ -41,7 +41,7 @@ function backlogWorld(status: 'PENDING' | 'SCHEDULED', limits: Partial<Dispatche
     limits,
     ids: seededIds(),
     feed: {
-      lanes: () => Promise.resolve(['alpha', 'beta'].map((subscriptionId) => ({ site, subscriptionId }))),
+      lanes: () => Promise.resolve(['alpha', 'beta'].map((subscriptionId) => ({ site, subscriptionId, failures: 0 }))),
       reached: () => Promise.resolve(),
       open: (question) => {
         asked.push(question);

@@ -236,6 +236,25 @@ describe('an endpoint that fails', () => {
     expect(world.dispatcher?.stats()).toMatchObject({ failing: 0, waiting: 0 });
   });
 
+  it('is asked with one request first after a restart, and gets all again as it answers', async () => {
+    const world = await started('AT_LEAST_ONCE', [0, secondMs, secondMs, secondMs, hourMs]);
+    await world.subscribe('beta');
+    let up = false;
+    world.reply = ({ url }): Reply => (up || url.includes('beta') ? 200 : 'hang');
+    await publishMany(world, 100, 'alpha');
+    await world.clock.advance(2 * minuteMs);
+    world.kill();
+    const from = world.sent.length;
+    await publishMany(world, 20, 'beta', 'b');
+    await world.start();
+    expect(world.sent.slice(from).map(({ url }) => url.includes('alpha')).filter(Boolean)).toHaveLength(1);
+    expect(world.sentTo('beta')).toHaveLength(10);
+    expect(world.dispatcher?.stats()).toMatchObject({ failing: 1 });
+    up = true;
+    await world.clock.advance(minuteMs);
+    expect(world.dispatcher?.stats()).toMatchObject({ failing: 0, waiting: 0 });
+  });
+
   it('is found to work within a minute, and then gets more and more at a time', async () => {
     const world = await started();
     let up = false;

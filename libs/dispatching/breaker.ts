@@ -86,6 +86,14 @@ export class Breaker {
     return { restMs: 0, isNews };
   }
 
+  /** So many attempts failed in a row before anything is known here. Answers whether that is enough to ask with one request first. */
+  hasFailedBefore(failures: number): boolean {
+    if (failures < failuresToOpen) return false;
+    this.#openings = 1;
+    this.#places = 1;
+    return true;
+  }
+
   /** The endpoint is another one now, or was mended. */
   reset(): void {
     this.#failures = 0;

@@ -393,12 +393,16 @@ class LaneDispatcher implements Dispatcher {
 
   #taken(taken: ReadonlySet<Partition>, lanes: Awaited<ReturnType<DispatcherParts['feed']['lanes']>>): void {
     for (const partition of taken) partition.phase = 'taken';
-    for (const { site, subscriptionId } of lanes) {
+    for (const { site, subscriptionId, failures } of lanes) {
       const partition = this.#partitions[partitionOf(site, subscriptionId)];
-      if (partition !== undefined && taken.has(partition)) this.#lane(site, subscriptionId, 'unknown');
+      if (partition !== undefined && taken.has(partition)) this.#toBeServed(this.#lane(site, subscriptionId, 'unknown'), failures);
     }
     for (const { lanes: all } of taken) for (const lane of all) this.#attend(lane);
     this.#pump();
+  }
+
+  #toBeServed(lane: Lane | undefined, failures: number): void {
+    if (lane?.breaker.hasFailedBefore(failures) === true) this.#slots.trust(lane, false);
   }
 
   #leave(left: readonly Partition[]): Promise<void> {

@@ -42,8 +42,8 @@ export interface OpenQuestion {
  * log; what the dispatcher has recorded meanwhile it knows itself, and forgets when `onCommitted` tells that the read model has it.
  */
 export interface DueFeed {
-  /** Every subscription with open deliveries that is not deleted, paused ones too. */
-  lanes(): Promise<readonly { readonly site: Site; readonly subscriptionId: string }[]>;
+  /** Every subscription with open deliveries that is not deleted, paused ones too; `failures`: of its attempts since the last that did not fail. */
+  lanes(): Promise<readonly { readonly site: Site; readonly subscriptionId: string; readonly failures: number }[]>;
   open(question: OpenQuestion): Promise<readonly FedDelivery[]>;
   /** Resolves when `lanes` and `open` know everything up to a position of the log. */
   reached(position: Position): Promise<void>;

@@ -324,7 +324,7 @@ describe('the feed of open deliveries', () => {
       dueAtMs: Date.UTC(2026, 0, 1, 0, 0, 2) + 5_000,
     });
     expect(waiting[0]?.dueAtMs).toBe(Date.UTC(2026, 0, 1, 0, 0, 1));
-    expect(await models.lanes()).toEqual([{ site, subscriptionId: 'whs_1' }]);
+    expect(await models.lanes()).toEqual([{ site, subscriptionId: 'whs_1', failures: 2 }]);
     await of().log.subscription(site, 'whs_1', 'Paused', { reason: 'requested' });
     await of().caughtUp(models);
     expect(await models.lanes()).toHaveLength(1);

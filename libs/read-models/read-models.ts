@@ -265,7 +265,7 @@ export class ReadModels {
     return this.#projector.ask('selectMissed', selection);
   }
 
-  /** Every subscription with open deliveries, paused ones too. */
+  /** Every subscription with open deliveries, paused ones too, and how many of its attempts failed since the last that did not. */
   lanes(): Result<'lanes'> {
     return this.#projector.ask('lanes');
   }

@@ -64,6 +64,8 @@ class FakeReadModel implements DueFeed {
   readonly rows = new Map<string, Row>();
   readonly queries: OpenQuestion[] = [];
   readonly cancelledAt = new Map<string, Position>();
+  /** Attempts in a row that failed, by subscription. */
+  readonly failures = new Map<string, number>();
   readonly #deleted = new Set<string>();
   readonly #waiting = new Map<() => void, Position>();
   #position: Position = startOfLog;
@@ -89,6 +91,7 @@ class FakeReadModel implements DueFeed {
     const state = isLedgerEvent(event) ? before : evolveDelivery(before, stored<DeliveryEvent>(event));
     if (state.status === 'NONE') return;
     const { subscriptionId, incarnation, eventId, eventType, eventStream: stream, attempts, attemptsCounted, lastChance, scheduledPosition } = state;
+    this.#count(event, subscriptionId);
     const dueAtMs = state.status === 'SCHEDULED' ? state.nextAttemptAtMs : state.updatedAtMs;
     const names = { site: of, deliveryId: id, subscriptionId, incarnation, eventId, eventType, eventStream: stream };
     this.rows.set(id, { state, fed: { ...names, revision: event.revision, attempts, attemptsCounted, lastChance, scheduledPosition, dueAtMs } });
@@ -104,10 +107,15 @@ class FakeReadModel implements DueFeed {
     if (comparePositions(this.#position, position) < 0) await new Promise<void>((wake) => this.#waiting.set(wake, position));
   }
 
+  #count({ type }: RecordedEvent, subscriptionId: string): void {
+    if (type === 'WebhookDeliverySucceeded') this.failures.delete(subscriptionId);
+    if (type === 'WebhookDeliveryAttemptFailed') this.failures.set(subscriptionId, 1 + (this.failures.get(subscriptionId) ?? 0));
+  }
+
   async lanes(): ReturnType<DueFeed['lanes']> {
     const open = [...this.rows.values()].filter((row) => this.#isOpen(row));
     await this.slowLanes();
-    return [...new Map(open.map(({ fed }) => [fed.subscriptionId, { site: fed.site, subscriptionId: fed.subscriptionId }])).values()];
+    return [...new Map(open.map(({ fed }) => [fed.subscriptionId, { site: fed.site, subscriptionId: fed.subscriptionId, failures: this.failures.get(fed.subscriptionId) ?? 0 }])).values()];
   }
 
   async open(question: OpenQuestion): Promise<readonly FedDelivery[]> {

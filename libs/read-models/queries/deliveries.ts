@@ -189,12 +189,13 @@ const sameIncarnation = 's.incarnation = d.incarnation AND coalesce(s.deletedPos
 const columns = columnsOf(deliveryTable, 'd');
 const live = "s.status IN ('ACTIVE', 'PAUSED')";
 
-/** Every subscription with open deliveries, paused ones too. */
-export function lanes(database: Database.Database): readonly { readonly site: Site; readonly subscriptionId: string }[] {
+/** Every subscription with open deliveries, paused ones too, and how many of its attempts failed since the last that did not. */
+export function lanes(database: Database.Database): readonly { readonly site: Site; readonly subscriptionId: string; readonly failures: number }[] {
   const open = (status: string): string =>
     `EXISTS (SELECT 1 FROM deliveries d WHERE d.tenant = s.tenant AND d.environment = s.environment AND d.subscriptionId = s.id AND d.status = '${status}' AND ${sameIncarnation})`;
-  const rows = sql<{ tenant: string; environment: string; id: string }>(database, `SELECT s.tenant, s.environment, s.id FROM subscriptions s WHERE ${live} AND (${open('PENDING')} OR ${open('SCHEDULED')})`).all();
-  return rows.map(({ tenant, environment, id }) => ({ site: { tenant, environment }, subscriptionId: id }));
+  const failures = 'SELECT consecutiveFailures FROM subscription_health h WHERE h.tenant = s.tenant AND h.environment = s.environment AND h.subscriptionId = s.id AND h.incarnation = s.incarnation';
+  const rows = sql<{ tenant: string; environment: string; id: string; failures: number }>(database, `SELECT s.tenant, s.environment, s.id, coalesce((${failures}), 0) AS failures FROM subscriptions s WHERE ${live} AND (${open('PENDING')} OR ${open('SCHEDULED')})`).all();
+  return rows.map(({ tenant, environment, id, failures }) => ({ site: { tenant, environment }, subscriptionId: id, failures }));
 }
 
 export interface OpenFeed {
