@@ -38,4 +38,5 @@ export type DeliveryEvent =
   | DomainEvent<'WebhookDeliveryDeadLettered', AttemptOutcome & { readonly reason: DeadLetterReason }>
   /** A request whose outcome changes nothing: another process recorded one for the same revision first. */
   | DomainEvent<'WebhookDeliveryDuplicateAttempted', AttemptOutcome>
-  | DomainEvent<'WebhookDeliveryReplayRequested', { readonly resetAttempts: boolean; readonly manual: boolean }>;
+  /** `subscriptionId`: whose delivery it is, as in outcomes. Absent in older events. */
+  | DomainEvent<'WebhookDeliveryReplayRequested', { readonly subscriptionId?: string; readonly resetAttempts: boolean; readonly manual: boolean }>;

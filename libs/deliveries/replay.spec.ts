@@ -35,7 +35,7 @@ const scheduled: DeliveryEvent = {
 const failed: DeliveryEvent = { type: 'WebhookDeliveryAttemptFailed', data: { ...outcome, nextAttemptAt: '2026-01-01T00:05:00.000Z', why: 'status-500' } };
 const deadLettered: DeliveryEvent = { type: 'WebhookDeliveryDeadLettered', data: { ...outcome, reason: 'attempts-exhausted' } };
 const succeeded: DeliveryEvent = { type: 'WebhookDeliverySucceeded', data: { ...outcome, status: 200 } };
-const replayed = (resetAttempts = false, manual = false): DeliveryEvent => ({ type: 'WebhookDeliveryReplayRequested', data: { resetAttempts, manual } });
+const replayed = (resetAttempts = false, manual = false): DeliveryEvent => ({ type: 'WebhookDeliveryReplayRequested', data: { subscriptionId: 's1', resetAttempts, manual } });
 
 describe('ReplayWebhookDelivery', () => {
   it('moves a delivery that waits for a retry back to PENDING; its counter goes on', () => {

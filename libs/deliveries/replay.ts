@@ -36,7 +36,7 @@ export function decideReplay(state: DeliveryState, command: ReplayDelivery): Rep
   if (hindrance !== undefined) return refuse('delivery-not-replayable', `Webhook delivery ${webhookDeliveryId} ${hindrance}.`);
   const result = { webhookDeliveryId, status: 'PENDING' } as const;
   if (state.status === 'PENDING' && cancelled === undefined) return { events: [], result };
-  return { events: [{ type: 'WebhookDeliveryReplayRequested', data: { resetAttempts, manual: state.status === 'DELIVERED' } }], result };
+  return { events: [{ type: 'WebhookDeliveryReplayRequested', data: { subscriptionId: state.subscriptionId, resetAttempts, manual: state.status === 'DELIVERED' } }], result };
 }
 
 export const replayDecider: Decider<DeliveryState, ReplayDelivery, DeliveryEvent> = { initialState: initialDelivery, evolve: evolveDelivery, decide: decideReplay };

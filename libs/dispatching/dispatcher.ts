@@ -98,6 +98,10 @@ class LaneDispatcher implements Dispatcher {
   readonly #behind = new Set<Lane>();
   /** Deliveries whose streams are being read, and the revision that the read model has shown by now. */
   readonly #refreshing = new Map<string, number>();
+  /** Those of them of which it is not known whose they are. */
+  readonly #anybodys = new Set<string>();
+  /** ORDERED ones that wait until there are none of these: the first of their deliveries may be among them. */
+  readonly #unsure = new Set<Lane>();
   /** Those who wait for requests to end look whether it is over. */
   readonly #looks = new Set<() => void>();
   #sweepAt: number;
@@ -284,12 +288,13 @@ class LaneDispatcher implements Dispatcher {
     if (lane !== undefined || mayBeOurs) this.#refresh(event.stream, deliveryId, event.revision, lane);
   }
 
-  /** Until its stream is read the delivery is not sent, and for ORDERED nothing else is. */
+  /** Until its stream is read the delivery is not sent, and for ORDERED nothing else is: to no such subscription, where it is not known whose it is. */
   #refresh(stream: string, deliveryId: string, shownRevision: number, lane: Lane | undefined): void {
     const underWay = this.#refreshing.get(deliveryId);
     this.#refreshing.set(deliveryId, Math.max(shownRevision, underWay ?? 0));
     if (underWay !== undefined) return;
-    if (lane !== undefined) {
+    if (lane === undefined) this.#anybodys.add(deliveryId);
+    else {
       lane.refreshing += 1;
       removeWaiting(lane, deliveryId);
     }
@@ -299,11 +304,27 @@ class LaneDispatcher implements Dispatcher {
       })
       .then(() => {
         this.#refreshing.delete(deliveryId);
-        if (lane === undefined) return;
-        lane.refreshing -= 1;
-        this.#attend(lane);
+        this.#anybodys.delete(deliveryId);
+        if (lane !== undefined) {
+          lane.refreshing -= 1;
+          this.#attend(lane);
+        }
+        if (this.#anybodys.size === 0) this.#beSure();
         this.#pump();
       });
+  }
+
+  #beSure(): void {
+    const lanes = [...this.#unsure];
+    this.#unsure.clear();
+    for (const lane of lanes) this.#attend(lane);
+  }
+
+  /** Whether what is first for an ORDERED subscription may be one of which it is being read what became of it. */
+  #isUnsure(lane: Lane): boolean {
+    if (!lane.ordered || this.#anybodys.size === 0) return false;
+    this.#unsure.add(lane);
+    return true;
   }
 
   async #readDelivery(stream: string, deliveryId: string, tenant: Tenant): Promise<void> {
@@ -468,6 +489,7 @@ class LaneDispatcher implements Dispatcher {
     this.#lanes.delete(laneKey(lane.site, lane.subscriptionId));
     this.#tenants.left(lane.tenant);
     this.#behind.delete(lane);
+    this.#unsure.delete(lane);
     this.#wakeUps.forget(lane);
   }
 
@@ -537,7 +559,7 @@ class LaneDispatcher implements Dispatcher {
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
     else if (!this.#held(lane.partition.number)) this.#wakeAt(lane, nowMs + troublePauseMs);
-    else if (hasRoom(lane, this.#limits.perSubscription)) this.#queue(lane, dueWindows(lane, next, nowMs));
+    else if (hasRoom(lane, this.#limits.perSubscription) && !this.#isUnsure(lane)) this.#queue(lane, dueWindows(lane, next, nowMs));
     const retryAtMs = lane.retries.wakeAtMs();
     if (retryAtMs > nowMs) this.#wakeAt(lane, retryAtMs);
   }
@@ -653,7 +675,7 @@ class LaneDispatcher implements Dispatcher {
 
   #begin(lane: Lane, nowMs: number): void {
     const next = nextOf(lane, nowMs);
-    if (!(next instanceof Window) || !hasRoom(lane, this.#limits.perSubscription) || this.#restMs(lane) > 0) return;
+    if (!(next instanceof Window) || !hasRoom(lane, this.#limits.perSubscription) || this.#isUnsure(lane) || this.#restMs(lane) > 0) return;
     const window = dueWindows(lane, next, nowMs).find(({ status }) => this.#slots.hasRoom(lane, status));
     const entry = window?.take();
     // For what else is due it stands in the other queue; its own requests may end long after there is room again.

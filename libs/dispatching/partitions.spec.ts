@@ -676,6 +676,27 @@ describe('what a process before us records late', () => {
     expect(eventsSent(world)).toEqual(['e-0', 'e-1']);
   });
 
+  it.each([
+    ['a replay that says whose it is', { type: 'WebhookDeliveryReplayRequested', data: { subscriptionId: 'alpha', resetAttempts: false, manual: false } }],
+    ['a replay that does not', { type: 'WebhookDeliveryReplayRequested', data: { resetAttempts: false, manual: false } }],
+    ['a receipt', { type: 'CommandExecuted', data: {} }],
+  ] as const)('ORDERED waits until it is known, also when the subscription is resumed meanwhile: %s', async (_, moved) => {
+    const world = await withAlpha(partitions, 'ORDERED');
+    world.reply = ({ nth }) => (nth === 1 ? 500 : 200);
+    const [first = ''] = await publishMany(world, 2, 'alpha');
+    await world.clock.advance(10);
+    const go = heldBack(world, 'webhookdelivery-');
+    await world.onDelivery(first, moved);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionPaused', data: { reason: 'requested' } });
+    await world.clock.advance(10);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionResumed', data: {} });
+    await world.clock.advance(10 * secondMs);
+    expect(eventsSent(world)).toEqual(['e-0']);
+    go();
+    await world.clock.advance(minuteMs);
+    expect(eventsSent(world)).toEqual(['e-0', 'e-0', 'e-1', 'e-1']);
+  });
+
   it('it overtakes our own outcome: what we recorded is not taken for the last word', async () => {
     const world = await withAlpha(partitions);
     world.reply = () => 500;

@@ -44,7 +44,7 @@ describe('the thread that folds', () => {
     const events = 250;
     for (let last = batch; last <= events; last += batch) await thread.fold(Array.from({ length: batch }, (_, index) => created(last - batch + 1 + index)), String(last));
     await thread.ask('write', null);
-    const standings = await thread.ask('apply', { events: [], position: String(events), soon: false });
+    const standings = await thread.ask('apply', { events: [], position: String(events), write: 'later' });
     expect(standings.map(({ position, poison }) => ({ position, poison }))).toEqual(standings.map(() => ({ position: String(events), poison: null })));
   });
 

@@ -3,7 +3,7 @@ import type { Position, RecordedEvent } from '#kernel';
 import { ReadModelsUnavailable } from './errors.ts';
 import { flatten } from './flat-events.ts';
 import type { Standing } from './model-file.ts';
-import type { Answer, Operations, Question } from './worker.ts';
+import type { Answer, Operations, Question, When } from './worker.ts';
 
 const fromSource = import.meta.url.endsWith('.ts');
 
@@ -48,9 +48,9 @@ export class ModelThread {
     });
   }
 
-  /** Folds a batch, and writes it within a moment if it is to be `soon`. */
-  fold(events: readonly RecordedEvent[], position: Position, soon = false): Promise<readonly Standing[]> {
-    return this.ask('apply', { events: flatten(events), position, soon });
+  /** Folds a batch. */
+  fold(events: readonly RecordedEvent[], position: Position, write: When = 'later'): Promise<readonly Standing[]> {
+    return this.ask('apply', { events: flatten(events), position, write });
   }
 
   /** Ends the thread at once. Nothing that was written is lost. */

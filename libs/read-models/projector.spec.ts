@@ -7,7 +7,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import Database from 'better-sqlite3';
 import { createMemoryEventStore } from '#event-store/memory';
 import { openSqliteEventStore } from '#event-store/sqlite';
-import { type RecordedEvent, type Site, streamOf } from '#kernel';
+import { placeOf, type RecordedEvent, type Site, streamOf } from '#kernel';
 import type { Committed, ReadModels } from '#read-models';
 import { eventually } from '../../test/support/e2e/eventually.ts';
 import { History } from '../../test/support/history.ts';
@@ -194,6 +194,35 @@ describe('folding the log', () => {
     await of().caughtUp(models);
     expect(of().alarms).toMatchObject([{ alarm: 'read-models-failing', detail: 'the store is away' }]);
     expect(await models.digest()).toEqual(of().digestOfRebuild());
+  });
+
+  it('answers nobody as of an event of which its listeners have not been told, also when it goes on after a failure', async () => {
+    let fails = false;
+    const failing = storeWith(of().store, {
+      subscribe: (after, filter, signal) => {
+        if (fails) throw new Error('the store is away');
+        return of().store.subscribe(after, filter, signal);
+      },
+    });
+    await life(of().log);
+    const models = await of().open(failing);
+    fails = true;
+    const told = new Set<string>();
+    models.onCommitted(({ events }) => {
+      for (const { stream, type } of events) if (type === 'WebhookDeliveryScheduled') told.add(placeOf(stream).id);
+    });
+    models.start();
+    await eventually('it has failed', () => of().alarms[0]);
+    fails = false;
+    const untold = new Set<string>();
+    for (let shown = 0; shown < 5; ) {
+      const page = await models.listDeliveries({ site, limit: 50 });
+      const ids = 'items' in page ? page.items.map(({ id }) => id) : [];
+      for (const id of ids) if (!told.has(id)) untold.add(id);
+      shown = ids.length;
+    }
+    expect(told.size).toBe(5);
+    expect([...untold]).toEqual([]);
   });
 
   it('lets go of the file when it can not be opened, so that the next try can', async () => {

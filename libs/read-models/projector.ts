@@ -311,17 +311,7 @@ export class Projector {
   async #commit(batch: EventBatch): Promise<void> {
     this.#caughtUp = false;
     const before = this.#standings;
-    await this.#useAlone(async () => {
-      // Where nothing concerns the read models, there is nothing to write: after a restart it is passed over again.
-      this.#standings =
-        batch.events.length === 0
-          ? this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, batch.position) } : standing))
-          : await this.#thread.fold(batch.events, batch.position, batch.caughtUp);
-      const isLeft = batch.events.length === 0 && batch.caughtUp && this.#leavesUnwritten;
-      if (batch.events.length > 0 || isLeft) this.#leavesUnwritten = !batch.caughtUp;
-      // It may fold what it still can't write; and nothing may come any more with which it would be written.
-      if (this.#failure !== null || isLeft) await this.#thread.ask('write', null);
-    });
+    await this.#useAlone(() => (batch.events.length === 0 ? this.#pass(batch) : this.#fold(batch)));
     // At the head everything is shown; an engine may have called it by a later position before.
     this.#shown = batch.caughtUp ? this.position : laterPosition(this.#shown, this.position);
     for (const { name, poison } of this.#standings) {
@@ -331,6 +321,22 @@ export class Projector {
     this.#standAtHead(batch.caughtUp);
     this.#told = this.#tellThose(this.#listeners, batch, this.#told);
     this.#wake();
+  }
+
+  async #fold({ events, position, caughtUp }: EventBatch): Promise<void> {
+    // It may fold what it still can't write. Whoever sees what was written must not see it before the listeners are told: nothing is awaited in between.
+    const write = caughtUp ? 'soon' : 'later';
+    this.#standings = await this.#thread.fold(events, position, this.#failure === null ? write : 'now');
+    this.#leavesUnwritten = !caughtUp;
+  }
+
+  /** Where nothing concerns the read models, there is nothing to write: after a restart it is passed over again. */
+  async #pass({ position, caughtUp }: EventBatch): Promise<void> {
+    this.#standings = this.#standings.map((standing) => (runs(standing) ? { ...standing, position: laterPosition(standing.position, position) } : standing));
+    const isLeft = caughtUp && this.#leavesUnwritten;
+    if (isLeft) this.#leavesUnwritten = false;
+    // Nothing may come any more with which it would be written.
+    if (isLeft || this.#failure !== null) await this.#thread.ask('write', null);
   }
 
   #standAtHead(caughtUp: boolean): void {

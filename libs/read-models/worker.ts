@@ -15,8 +15,8 @@ export interface Operations {
   reset(of: OpenOptions & { readonly path: string }): { readonly standings: readonly Standing[] };
   /** Makes a copy of the live file without some projections and opens it. */
   openBeside(of: OpenOptions & { readonly livePath: string; readonly path: string; readonly without: readonly string[] }): { readonly standings: readonly Standing[] };
-  /** Folds. Whoever asks sees it at once; it is written with what comes after it, or with `soon` within a moment. When it can't be written the thread ends. */
-  apply(of: { readonly events: FlatEvents; readonly position: Position; readonly soon: boolean }): readonly Standing[];
+  /** Folds. Whoever asks sees it at once. When it can't be written the thread ends. */
+  apply(of: { readonly events: FlatEvents; readonly position: Position; readonly write: When }): readonly Standing[];
   /** Writes what was folded. */
   write(of: null): null;
   query(of: { readonly name: keyof Queries; readonly args: unknown }): unknown;
@@ -28,6 +28,9 @@ export interface Operations {
   /** Closes the file; with `takeOver` it is then put in the place of that one. */
   close(of: { readonly takeOver?: { readonly path: string; readonly livePath: string } }): null;
 }
+
+/** When what was folded is written: with what comes after it, within a moment, or before it is answered. */
+export type When = 'later' | 'soon' | 'now';
 
 export interface Question {
   readonly seq: number;
@@ -78,11 +81,12 @@ function current(): Database.Database {
   return model.database;
 }
 
-function apply({ events, position, soon }: Parameters<Operations['apply']>[0]): readonly Standing[] {
+function apply({ events, position, write }: Parameters<Operations['apply']>[0]): readonly Standing[] {
   const model = open();
   if (!orEnd(() => model.isAhead)) model.begin();
   const standings = orEnd(() => model.apply(unflattened(events), position));
-  if (soon) {
+  if (write === 'now') written();
+  if (write === 'soon') {
     writing ??= setTimeout(() => {
       writing = undefined;
       file?.write();

@@ -165,7 +165,7 @@ describe('a recovery', () => {
     expect(world.recovery(id)).toMatchObject({ status: 'FINISHED', total: 5, recovered: 5, skipped: 0, detail: null });
     const [replay] = world.of('webhookdelivery-', 'WebhookDeliveryReplayRequested');
     const [start] = world.of(streamOf('recovery', site, id));
-    expect(JSON.parse(replay?.data ?? '')).toEqual({ resetAttempts: false, manual: false });
+    expect(JSON.parse(replay?.data ?? '')).toEqual({ subscriptionId: 's1', resetAttempts: false, manual: false });
     expect(replay?.metadata).toMatchObject({ actortype: 'SYSTEM', actorid: 'recoveries', commandtype: 'ReplayWebhookDelivery', causationid: start?.id, correlationid: 'test' });
   });
 

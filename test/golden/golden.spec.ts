@@ -7,7 +7,7 @@ import { describe, expect, it } from '@jest/globals';
 import { approvalAnnouncements, approvalHousekeeping } from '#approvals';
 import { commandDefinitions, createAggregates, subscriptionFold } from '#command-pipeline';
 import { createRoleClaim } from '#coordination';
-import { deliveryAnnouncements, subscriptionHealth, subscriptionTests, type TranscriptsRecorded } from '#deliveries';
+import { deliveryAnnouncements, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery, subscriptionHealth, subscriptionTests, type TranscriptsRecorded } from '#deliveries';
 import type { EventStore } from '#event-store';
 import { createMemoryEventStore, MemoryLog } from '#event-store/memory';
 import { type Clock, deliveryId, isLedgerEvent, isRefusal, parseStream, placeOf, type RecordedEvent, Secret, sha256Hex, stored } from '#kernel';
@@ -30,6 +30,7 @@ const histories: Readonly<Record<string, string>> = {
   'listed-attempts.jsonl': 'b9f64c14f6f34ecf00a9badf382cbd1542d5793de9cdc92f6e3cd83524d78f16',
   'operator-surface.jsonl': 'da3ace06d70365dcd83d396b6117797e756472329ff1a159bcbbb1704eeb0922',
   'rate-limits.jsonl': '36e0a5276eb4a37cf88cda541c1c8e8ee95b85368189aee23597918f3a2d4956',
+  'replays.jsonl': '1d8832830c6062c24bdf4c8c3b898228c351ece1699c5eb553da199554262fdc',
   'request-timeouts.jsonl': 'b46b14309c836bfe7c41eb638e88f55d244fe6d986126e51623c51b93c6e6e4c',
   'retry-schedules.jsonl': '4a6a2613dc511316882a1779b4fdc5cfb181e0142714994f88b01f03556024a6',
   'several-processes.jsonl': '25ba0825102452ad82deb61e5ef8717e4083f19b66d0404eb5d0cfd0016a48b4',
@@ -211,6 +212,20 @@ describe('the outcomes of attempts', () => {
       rmSync(dataDir, { recursive: true });
     }
     expect(told).toHaveLength(3);
+  });
+});
+
+describe('replays', () => {
+  it('of replays.jsonl say whose delivery they are of, and what they were asked for', () => {
+    const [scheduled, ...moves] = eventsOf('replays.jsonl').filter(({ stream, type }) => stream.startsWith('webhookdelivery-') && !isLedgerEvent({ type }));
+    const { subscriptionId } = JSON.parse(scheduled?.data ?? '{}') as { subscriptionId?: string };
+    const replays = moves.filter(({ type }) => type === 'WebhookDeliveryReplayRequested');
+    expect(replays.map(({ data }) => JSON.parse(data) as unknown)).toEqual([
+      { subscriptionId, resetAttempts: true, manual: false },
+      { subscriptionId, resetAttempts: false, manual: true },
+    ]);
+    expect(subscriptionId).toMatch(/^whs_/);
+    expect(moves.reduce<DeliveryState>((state, event) => evolveDelivery(state, stored<DeliveryEvent>(event)), evolveDelivery(initialDelivery, stored<DeliveryEvent>(scheduled as RecordedEvent)))).toMatchObject({ status: 'DELIVERED', subscriptionId, attempts: 3 });
   });
 });
 
