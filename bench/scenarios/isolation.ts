@@ -3,19 +3,18 @@ import { besideP99, type Figure, type Latency, once, remark } from '../figure.ts
 import { startReceiver, type Receiver } from '../receiver.ts';
 import type { Run, Scenario } from '../run.ts';
 import { newDataDir, startTested, type TestedServer } from '../server.ts';
-import { alike, orderTo, subscribe } from '../traffic.ts';
+import { alike, orderTo, type Subscriber, subscribe } from '../traffic.ts';
 
 const good = 20;
-const bad = 200;
-/** Half of the events go to good receivers, by turns, half to bad ones. */
+const others = 200;
+/** Half of the events are for the good receivers, by turns, half for the others. */
 const part = 0.4;
 const manners = ['hang', 'drip', 'reset', 'fail'] as const;
 
-
-/** How old events are at good receivers, without bad ones and with ten times as many of them. */
+/** How old events are at good receivers, while the same is published: when nobody gets the other half, when ten times as many that are well do, and when these are bad. */
 export const isolation: Scenario = {
   name: 'isolation',
-  about: '20 good receivers without and with 200 bad ones, at 40 % of capacity',
+  about: '20 good receivers without others, with 200 healthy and with 200 bad ones, at 40 % of capacity',
   async figures(run) {
     const seconds = run.isShort ? 2 : 60;
     const badReceiver = await startReceiver();
@@ -24,19 +23,23 @@ export const isolation: Scenario = {
       const goodOnes = alike(good, (index) => ({ id: `good-${index}`, eventPattern: `good.g${index}`, targetUrl: run.receiver.url('timed', 'good') }));
       await subscribe(server, goodOnes);
       const capacity = await capacityOf(run, server, goodOnes);
-      const goodTypes = goodOnes.map(({ eventPattern }) => eventPattern);
-      const without = await ofGood(run, server, `good receivers, without the bad, for ${seconds} s`, { types: goodTypes, ...share(capacity, part / 2, seconds) });
-      const badOnes = alike(bad, (index) => ({ id: `bad-${index}`, eventPattern: `bad.b${index}`, targetUrl: badTarget(badReceiver, index) }));
-      await subscribe(server, badOnes);
-      const both = badOnes.flatMap(({ eventPattern }, index) => [goodTypes[index % good] ?? '', eventPattern]);
-      const withBad = await ofGood(run, server, `good receivers, with ${bad} bad, for ${seconds} s`, { types: both, ...share(capacity, part, seconds) });
-      return [remark('capacity: published one at a time, delivered to one', `${Math.round(capacity).toLocaleString('en-US')} events/s`), without, besideP99(withBad, without, 'without')];
+      const types = alike(others, (index) => other(index, '')).flatMap(({ eventPattern }, index) => [goodOnes[index % good]?.eventPattern ?? '', eventPattern]);
+      const published = { types, ...share(capacity, part, seconds) };
+      const without = await ofGood(run, server, `good receivers, and nobody else, for ${seconds} s`, published);
+      await subscribe(server, alike(others, (index) => other(index, run.receiver.url('timed', 'other'))));
+      const withHealthy = await ofGood(run, server, `good receivers, with ${others} healthy, for ${seconds} s`, published);
+      await subscribe(server, alike(others, (index) => other(index, badTarget(badReceiver, index))));
+      const withBad = await ofGood(run, server, `good receivers, with ${others} bad, for ${seconds} s`, published);
+      const beside = [withHealthy, withBad].map((figure) => besideP99(figure, without, 'without'));
+      return [remark('capacity: published one at a time, delivered to one', `${Math.round(capacity).toLocaleString('en-US')} events/s`), without, ...beside];
     } finally {
       await server.stop();
       await badReceiver.end();
     }
   },
 };
+
+const other = (index: number, targetUrl: string): Subscriber => ({ id: `other-${index}`, eventPattern: `other.o${index}`, targetUrl });
 
 /** A fifth of them each: no answer, one byte a second, a reset, 500, a name that nobody has (RFC 6761, section 6.4). */
 function badTarget(receiver: Receiver, index: number): string {
