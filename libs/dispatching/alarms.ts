@@ -16,3 +16,6 @@ export function createAlarms(clock: Clock, onAlarm: (alarm: Alarm) => void): (al
     onAlarm(alarm);
   };
 }
+
+/** The message may describe what we stand in: the name is enough for an alarm. */
+export const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');

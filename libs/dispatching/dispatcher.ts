@@ -1,26 +1,27 @@
 import { setMaxListeners } from 'node:events';
-import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule, type DeliveryState } from '#deliveries';
-import { patiently, type Patience } from '#event-store';
-import { comparePositions, laterPosition, parseStream, type Position, type RecordedEvent, type RetrySchedule, type Site, sleep, startOfLog, streamOf } from '#kernel';
+import { type AttemptDecision, decideAfterAttempt, defaultRetrySchedule } from '#deliveries';
+import { type Patience } from '#event-store';
+import { comparePositions, laterPosition, type Position, type RecordedEvent, type RetrySchedule, type Site, sleep, startOfLog, streamOf } from '#kernel';
 import type { Committed } from '#read-models';
 import { SigningSecretUnavailable } from '#secret-vault';
 import { defaultTimeoutMs, type LiveSubscription, signingSecrets } from '#subscriptions';
-import { createAlarms } from './alarms.ts';
+import { createAlarms, nameOf } from './alarms.ts';
 import { Bodies, type EventBody, EventUnreadable } from './bodies.ts';
 import { isWellAnswered } from './breaker.ts';
-import { isMove, see, type Seen, waitingOf, whoseOf } from './commits.ts';
+import { isMove, see, type Seen, waitingOf } from './commits.ts';
 import { Dice } from './dice.ts';
-import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, isReading, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, removeWaiting, setOrdered, windowOf } from './lane.ts';
+import { type Attempt, closeWindows, dueWindows, forgetWaiting, hasRoom, isIdle, isOurs, isQuiet, type Lane, laneKey, newLane, newLosing, newPartition, nextOf, type Partition, setOrdered, windowOf } from './lane.ts';
 import { type Opened, OpenedSecrets } from './opened-secrets.ts';
 import { type Ended, finishedOf, lineOf, retryOf } from './outcome.ts';
 import { partitionOf, partitions } from './partitions.ts';
 import type { Alarm, Dispatcher, DispatcherLimits, DispatcherParts, DispatcherStats, FedDelivery, OpenDelivery, SentRequest, SubscriptionView } from './port.ts';
 import { Reads } from './reads.ts';
-import { fold, OutcomeRecorder, type Recorded } from './recorder.ts';
+import { OutcomeRecorder, type Recorded } from './recorder.ts';
 import { hasTenantRoom, Slots } from './slots.ts';
-import { newTenant, type Tenant, Tenants } from './tenants.ts';
+import { type Tenant, Tenants } from './tenants.ts';
 import { TranscriptLog } from './transcripts.ts';
 import { Turns } from './turns.ts';
+import { Unshown } from './unshown.ts';
 import { WakeUps } from './wake-ups.ts';
 import { type Page, Window } from './window.ts';
 
@@ -61,14 +62,6 @@ interface Ready extends Opened {
   readonly secretVersionIds: readonly string[];
 }
 
-/** A recorded change of a delivery that the read model has not shown yet. */
-interface Unshown {
-  readonly lane: Lane;
-  readonly revision: number;
-  readonly waiting: OpenDelivery | undefined;
-  shown: boolean;
-}
-
 /** Sends what is due: fair between tenants and between their subscriptions, bounded in memory, never more than can be recorded. */
 export const createDispatcher = (parts: DispatcherParts): Dispatcher => new LaneDispatcher(parts);
 
@@ -85,23 +78,15 @@ class LaneDispatcher implements Dispatcher {
   readonly #wakeUps: WakeUps<Lane>;
   readonly #dice: Dice;
   readonly #tenants = new Tenants();
-  /** Whose a delivery is that does not say so. */
-  readonly #nobody = newTenant('');
   readonly #slots: Slots;
   readonly #turns: Turns<Lane>;
   readonly #reads = new Reads<Tenant>(readsAtATime);
   readonly #partitions = partitions.map(newPartition);
   readonly #lanes = new Map<string, Lane>();
   readonly #attempts = new Map<string, Attempt>();
-  readonly #unshown = new Map<string, Unshown>();
+  readonly #unshown: Unshown;
   /** Wait for a page until the read model has shown more of what their tenants' outcomes were. */
   readonly #behind = new Set<Lane>();
-  /** Deliveries whose streams are being read, and the revision that the read model has shown by now. */
-  readonly #refreshing = new Map<string, number>();
-  /** Those of them of which it is not known whose they are. */
-  readonly #anybodys = new Set<string>();
-  /** ORDERED ones that wait until there are none of these: the first of their deliveries may be among them. */
-  readonly #unsure = new Set<Lane>();
   /** Those who wait for requests to end look whether it is over. */
   readonly #looks = new Set<() => void>();
   #sweepAt: number;
@@ -129,6 +114,18 @@ class LaneDispatcher implements Dispatcher {
     this.#recorder = new OutcomeRecorder({ store, transcripts, clock, ids, patience: this.#patience, maxUnrecorded, maxWaitMs });
     this.#bodies = new Bodies(store, this.#limits.bodyCacheBytes);
     this.#dice = new Dice(ids);
+    this.#unshown = new Unshown({
+      store,
+      patience: this.#patience,
+      reads: this.#reads,
+      alarm: this.#alarm,
+      laneOf: (site, subscriptionId) => this.#lane(site, subscriptionId),
+      sends: () => this.#partitions.some(isOurs),
+      isUnderWay: (deliveryId) => this.#attempts.has(deliveryId),
+      offer: (lane, entry) => this.#offerIfAny(lane, entry),
+      attend: (lane) => this.#attend(lane),
+      pump: () => this.#pump(),
+    });
     this.#wakeUps = new WakeUps(clock, (lanes) => {
       for (const lane of lanes) this.#attend(lane);
       this.#pump();
@@ -272,109 +269,10 @@ class LaneDispatcher implements Dispatcher {
     return lane;
   }
 
-  /** A delivery's stream has grown. When it was not by us, the stream says what is true now. */
   #moved(event: RecordedEvent, deliveryId: string): void {
     const attempt = this.#attempts.get(deliveryId);
-    const unshown = this.#unshown.get(deliveryId);
-    if (attempt !== undefined) attempt.shownRevision = event.revision;
-    else if (unshown === undefined || event.revision > unshown.revision) this.#movedByOthers(event, deliveryId);
-    else if (event.revision === unshown.revision) this.#shown(deliveryId, unshown);
-  }
-
-  #movedByOthers(event: RecordedEvent, deliveryId: string): void {
-    const whose = whoseOf(event);
-    const lane = whose === undefined ? undefined : this.#lane(whose.site, whose.subscriptionId);
-    const mayBeOurs = whose === undefined && this.#partitions.some(isOurs);
-    if (lane !== undefined || mayBeOurs) this.#refresh(event.stream, deliveryId, event.revision, lane);
-  }
-
-  /** Until its stream is read the delivery is not sent, and for ORDERED nothing else is: to no such subscription, where it is not known whose it is. */
-  #refresh(stream: string, deliveryId: string, shownRevision: number, lane: Lane | undefined): void {
-    const underWay = this.#refreshing.get(deliveryId);
-    this.#refreshing.set(deliveryId, Math.max(shownRevision, underWay ?? 0));
-    if (underWay !== undefined) return;
-    if (lane === undefined) this.#anybodys.add(deliveryId);
-    else {
-      lane.refreshing += 1;
-      removeWaiting(lane, deliveryId);
-    }
-    void this.#readDelivery(stream, deliveryId, lane?.tenant ?? this.#nobody)
-      .catch((error: unknown) => {
-        if (!this.#ending.signal.aborted) this.#alarm({ alarm: 'attempt-broken', detail: `${stream}: ${nameOf(error)}`, deliveryId });
-      })
-      .then(() => {
-        this.#refreshing.delete(deliveryId);
-        this.#anybodys.delete(deliveryId);
-        if (lane !== undefined) {
-          lane.refreshing -= 1;
-          this.#attend(lane);
-        }
-        if (this.#anybodys.size === 0) this.#beSure();
-        this.#pump();
-      });
-  }
-
-  #beSure(): void {
-    const lanes = [...this.#unsure];
-    this.#unsure.clear();
-    for (const lane of lanes) this.#attend(lane);
-  }
-
-  /** Whether what is first for an ORDERED subscription may be one of which it is being read what became of it. */
-  #isUnsure(lane: Lane): boolean {
-    if (!lane.ordered || this.#anybodys.size === 0) return false;
-    this.#unsure.add(lane);
-    return true;
-  }
-
-  async #readDelivery(stream: string, deliveryId: string, tenant: Tenant): Promise<void> {
-    const shown = (): number => this.#refreshing.get(deliveryId) ?? 0;
-    let history: readonly RecordedEvent[];
-    let shownBefore: number;
-    // What was read before an event was shown may lack it.
-    do {
-      shownBefore = shown();
-      history = await this.#reads.run(tenant, () => patiently(() => this.#parts.store.readStream(stream), this.#patience));
-    } while (shown() > Math.max(shownBefore, history.length - 1));
-    const state = fold(history);
-    const site = parseStream(stream)?.site;
-    if (site !== undefined && state.status !== 'NONE') this.#found(site, deliveryId, state, { revision: history.length - 1, shownRevision: shown() });
-  }
-
-  #found(site: Site, deliveryId: string, state: Exclude<DeliveryState, { status: 'NONE' }>, { revision, shownRevision }: { readonly revision: number; readonly shownRevision: number }): void {
-    const lane = this.#lane(site, state.subscriptionId);
-    // A request that began meanwhile finds out by itself when it is recorded.
-    if (lane === undefined || this.#attempts.has(deliveryId) || revision < (this.#unshown.get(deliveryId)?.revision ?? 0)) return;
-    removeWaiting(lane, deliveryId);
-    this.#keep(deliveryId, { lane, revision, waiting: waitingOf(site, deliveryId, state, revision), shown: revision <= shownRevision });
-    this.#attend(lane);
-    this.#pump();
-  }
-
-  /** Keeps what was recorded until the read model has shown it; what waits goes to the window when it has a place there. */
-  #keep(deliveryId: string, unshown: Unshown): void {
-    const { tenant, unshown: ofLane } = unshown.lane;
-    if (!ofLane.has(deliveryId)) tenant.unshown.add(1);
-    ofLane.add(deliveryId);
-    this.#unshown.set(deliveryId, unshown);
-    this.#offerIfAny(unshown.lane, unshown.waiting);
-    if (unshown.shown) this.#shown(deliveryId, unshown);
-  }
-
-  #shown(deliveryId: string, unshown: Unshown): void {
-    const { lane, waiting } = unshown;
-    unshown.shown = true;
-    // A page that is being read may have been taken before: it must not bring the older state back.
-    if (isReading(lane)) lane.shownMeanwhile.push(deliveryId);
-    else this.#forget(deliveryId, unshown);
-    // Where the window had no place for it, the read model is now where it is found.
-    this.#offerIfAny(lane, waiting);
-    if (lane.partition.phase === 'away') this.#attend(lane);
-  }
-
-  #forget(deliveryId: string, { lane }: Unshown): void {
-    this.#unshown.delete(deliveryId);
-    if (lane.unshown.delete(deliveryId)) lane.tenant.unshown.add(-1);
+    if (attempt === undefined) this.#unshown.moved(event, deliveryId);
+    else attempt.shownRevision = event.revision;
   }
 
   // Partitions
@@ -489,7 +387,7 @@ class LaneDispatcher implements Dispatcher {
     this.#lanes.delete(laneKey(lane.site, lane.subscriptionId));
     this.#tenants.left(lane.tenant);
     this.#behind.delete(lane);
-    this.#unsure.delete(lane);
+    this.#unshown.dropped(lane);
     this.#wakeUps.forget(lane);
   }
 
@@ -559,7 +457,7 @@ class LaneDispatcher implements Dispatcher {
     const next = nextOf(lane, nowMs);
     if (!(next instanceof Window)) this.#wakeAt(lane, next.atMs);
     else if (!this.#held(lane.partition.number)) this.#wakeAt(lane, nowMs + troublePauseMs);
-    else if (hasRoom(lane, this.#limits.perSubscription) && !this.#isUnsure(lane)) this.#queue(lane, dueWindows(lane, next, nowMs));
+    else if (hasRoom(lane, this.#limits.perSubscription) && !this.#unshown.holdsBack(lane)) this.#queue(lane, dueWindows(lane, next, nowMs));
     const retryAtMs = lane.retries.wakeAtMs();
     if (retryAtMs > nowMs) this.#wakeAt(lane, retryAtMs);
   }
@@ -642,21 +540,8 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #endPage(lane: Lane, window: Window, page: Page, rows?: readonly FedDelivery[]): void {
-    window.endPage(page, rows, (row) => this.#offerIfAny(lane, this.#current(row)));
-    // The page can't have what the read model does not show.
-    for (const deliveryId of lane.unshown) this.#offerIfAny(lane, this.#unshown.get(deliveryId)?.waiting);
-    if (isReading(lane)) return;
-    for (const deliveryId of lane.shownMeanwhile.splice(0)) {
-      const unshown = this.#unshown.get(deliveryId);
-      if (unshown?.shown) this.#forget(deliveryId, unshown);
-    }
-  }
-
-  /** What a row of the read model is by now: recorded since, or as it says; nothing while that is looked up. */
-  #current(row: OpenDelivery): OpenDelivery | undefined {
-    if (this.#refreshing.has(row.deliveryId)) return undefined;
-    const unshown = this.#unshown.get(row.deliveryId);
-    return unshown !== undefined && unshown.revision > row.revision ? unshown.waiting : row;
+    window.endPage(page, rows, (row) => this.#offerIfAny(lane, this.#unshown.current(row)));
+    this.#unshown.pageEnded(lane);
   }
 
   // Attempts
@@ -675,7 +560,7 @@ class LaneDispatcher implements Dispatcher {
 
   #begin(lane: Lane, nowMs: number): void {
     const next = nextOf(lane, nowMs);
-    if (!(next instanceof Window) || !hasRoom(lane, this.#limits.perSubscription) || this.#isUnsure(lane) || this.#restMs(lane) > 0) return;
+    if (!(next instanceof Window) || !hasRoom(lane, this.#limits.perSubscription) || this.#unshown.holdsBack(lane) || this.#restMs(lane) > 0) return;
     const window = dueWindows(lane, next, nowMs).find(({ status }) => this.#slots.hasRoom(lane, status));
     const entry = window?.take();
     // For what else is due it stands in the other queue; its own requests may end long after there is room again.
@@ -789,14 +674,14 @@ class LaneDispatcher implements Dispatcher {
     lane.partition.busy -= 1;
     lane.recording -= 1;
     if (attempt.shownRevision > revision) this.#refreshAfter(attempt);
-    else this.#keep(deliveryId, { lane, revision, waiting, shown: attempt.shownRevision === revision });
+    else this.#unshown.keep(deliveryId, { lane, revision, waiting, shown: attempt.shownRevision === revision });
     this.#goOn(lane);
   }
 
   /** Somebody else has written to the delivery while we had it. */
   #refreshAfter({ lane, entry, deletions, shownRevision }: Attempt): void {
     if (deletions !== lane.deletions || !isOurs(lane.partition)) return;
-    this.#refresh(streamOf('webhookdelivery', entry.site, entry.deliveryId), entry.deliveryId, shownRevision, lane);
+    this.#unshown.refresh(streamOf('webhookdelivery', entry.site, entry.deliveryId), entry.deliveryId, shownRevision, lane);
   }
 
   #goOn(lane: Lane): void {
@@ -887,6 +772,3 @@ function isWanted(state: SubscriptionView['state'], { incarnation, openedPositio
   if (state.status === 'DELETED' || state.status === 'NONE' || state.incarnation !== incarnation) return false;
   return openedPosition === undefined || state.lastDeletedPosition === null || comparePositions(state.lastDeletedPosition, openedPosition) < 0;
 }
-
-/** The message may describe what we stand in: the name is enough for an alarm. */
-const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown error');
