@@ -47,7 +47,7 @@ export class OpenedSecrets {
     return own && { keys, headers: own };
   }
 
-  /** Rejects with `SigningSecretUnavailable`. */
+  /** Rejects with `SigningSecretUnavailable`, or with the store's errors. */
   async load(site: Site, subscriptionId: string, { incarnation, headers = {} }: LiveSubscription | DeletedSubscription, versions: readonly SecretVersion[]): Promise<void> {
     const place = { site, subscriptionId, incarnation };
     const names: readonly SecretName[] = [...versions, ...Object.values(headers).map(({ versionId }) => ({ versionId, kind: 'managed' as const }))];

@@ -23,7 +23,7 @@ export interface SecretVault {
    * success when the secret is the same, else an error. Rejects with the store's errors.
    */
   store(place: SecretPlace, versionId: string, secret: Secret<Uint8Array>): Promise<void>;
-  /** The bytes of a version: of a key, or of a value as UTF-8. Throws `SigningSecretUnavailable` when it can't be had now (never with the reason's secret parts). */
+  /** The bytes of a version: of a key, or of a value as UTF-8. Throws `SigningSecretUnavailable` when it can't be had now (never with the reason's secret parts); rejects with the store's errors. */
   open(place: SecretPlace, name: SecretName): Promise<Secret<Uint8Array>>;
   /** Removes a managed version for good. Doing it twice is success. Other processes may hold it opened for another minute. */
   shred(site: Site, versionId: string): Promise<void>;

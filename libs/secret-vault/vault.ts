@@ -1,4 +1,4 @@
-import type { EventStore } from '#event-store';
+import { type EventStore, StoreUnavailable } from '#event-store';
 import { type Clock, hmacSha256Hex, type Ids, isName, parseStream, type Position, prefixOf, type RecordedEvent, Secret, type Site, streamOf } from '#kernel';
 import { ExpiringCache } from './expiring-cache.ts';
 import { type ExternalSecrets, resolveExternal } from './external.ts';
@@ -53,7 +53,7 @@ class SealedVault implements SecretVault, VaultKeeping {
     if (opened) return opened;
     const shreds = this.#shreds;
     const secret = await this.#read(place, name.versionId).catch((error: unknown) => {
-      if (error instanceof SigningSecretUnavailable) throw error;
+      if (error instanceof SigningSecretUnavailable || error instanceof StoreUnavailable) throw error;
       throw new SigningSecretUnavailable(`secret version ${name.versionId} can't be read now`, { cause: error });
     });
     // A shred that ran while we read has cleared the cache already: what it removed must not come back.
