@@ -3,7 +3,8 @@ import { createRefusalRecorder } from '#audit';
 import { type Aggregates, commandDefinitions, type CommandPipeline, createAggregates, createApprovalUpkeep, createCommandPipeline, publishEvent, subscriptionFold, type World } from '#command-pipeline';
 import { environmentSecret, type ServerConfig, type ServerRole } from '#config';
 import { createInFlightLeases } from '#coordination/leases';
-import { openRedis, type RedisCoordination } from '#coordination/redis';
+import type { RedisCoordination } from '#coordination/redis';
+import type { RedisTarget } from '#coordination/redis-url';
 import { defaultRetrySchedule, deliveryAnnouncements, subscriptionHealth, subscriptionTests } from '#deliveries';
 import { createDispatcher, type Dispatcher, partitions, type Send } from '#dispatching';
 import { type EventStore, patiently, StoreUnavailable } from '#event-store';
@@ -139,7 +140,7 @@ async function composeOn(outside: Outside, opened: Closing[]): Promise<Installat
   const vault = createSecretVault({ store, masterKeys, clock, ids, secretsDir, environmentSecrets: environmentSecret });
   const readModels = await openReadModels({ dataDir, store, clock, historyDays, restMs: foldingRestMs, onAlarm: (alarm) => log.error(alarm, 'alarm') });
   opened.push(() => readModels.close());
-  const coordination = config.redis === null ? null : openRedis(config.redis, clock, await logIdOf(store));
+  const coordination = config.redis === null ? null : await joinOthers(config.redis, clock, store);
   opened.push(() => Promise.resolve(coordination?.close()));
   const metrics = metricsOf(readModels, clock, outside.processMetrics, () => counting.dispatcher?.stats().failing ?? 0);
   counting.metrics = metrics;
@@ -200,6 +201,12 @@ async function openLog({ config, clock, ids, log, onFatal }: Outside, onCommit: 
   const { openEventStoreDb } = await import('#event-store/eventstoredb');
   const onTrouble = (error: Error): void => log.warn({ err: error }, 'the event store');
   return { store: await openEventStoreDb({ connectionString, clock, onTrouble, onFatal }), backups: noBackups };
+}
+
+/** What the processes on a shared log divide the work through. Its client, too, is loaded only by who needs it. */
+async function joinOthers(target: RedisTarget, clock: Clock, store: EventStore): Promise<RedisCoordination> {
+  const { openRedis } = await import('#coordination/redis');
+  return openRedis(target, clock, await logIdOf(store));
 }
 
 /** What KF_MASTER_KEY_PREVIOUS is set for: when this says that everything is sealed under the new key, the old one can go. */

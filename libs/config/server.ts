@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { parseRedisUrl, type RedisTarget } from '#coordination/redis';
+import { parseRedisUrl, type RedisTarget } from '#coordination/redis-url';
 import { didYouMean, isRefusal, parseRetrySchedule, Secret } from '#kernel';
 import ipaddr from 'ipaddr.js';
 

@@ -1,7 +1,8 @@
 // A process of its own that keeps its share of leases in Redis: `node leases-process.ts <url> <holder>`. Leases last a tenth as long as
 // in production. Says on stdout what it gains and loses, one line each; SIGTERM makes it hand over.
 import { startLeaseKeeper } from '#coordination/leases';
-import { openRedis, parseRedisUrl } from '#coordination/redis';
+import { openRedis } from '#coordination/redis';
+import { parseRedisUrl } from '#coordination/redis-url';
 import { isRefusal } from '#kernel';
 import { testClock } from './wall-clock.ts';
 

@@ -1,11 +1,11 @@
 import type { Clock } from '#kernel';
 import type { InFlightLeases, LeaseTable } from '../leases/port.ts';
 import type { ProcessBoard } from '../processes/port.ts';
+import type { RedisTarget } from '../redis-url/url.ts';
 import { redisInFlightLeases } from './in-flight.ts';
 import { redisLeaseTable } from './lease-table.ts';
 import { openLink } from './link.ts';
 import { redisProcessBoard } from './process-board.ts';
-import type { RedisTarget } from './url.ts';
 
 /** Redis as several processes use it: for leases and to see each other, and nothing that must not be lost. */
 export interface RedisCoordination {

@@ -1,2 +1,1 @@
 export { openRedis, type RedisCoordination } from './coordination.ts';
-export { parseRedisUrl, type RedisPlace, type RedisTarget } from './url.ts';

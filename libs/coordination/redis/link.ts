@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { LeasesUnreachable } from '../leases/port.ts';
-import type { RedisTarget } from './url.ts';
+import type { RedisTarget } from '../redis-url/url.ts';
 
 /** One connection that comes back by itself. Nothing waits for it: what can't be sent now is refused now. */
 export interface RedisLink {

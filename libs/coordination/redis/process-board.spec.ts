@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { LeasesUnreachable } from '#coordination/leases';
 import { reportStandsMs } from '#coordination/processes';
-import { openRedis, parseRedisUrl, type RedisCoordination } from '#coordination/redis';
+import { openRedis, type RedisCoordination } from '#coordination/redis';
+import { parseRedisUrl } from '#coordination/redis-url';
 import { isRefusal } from '#kernel';
 import { eventually } from '../../../test/support/e2e/eventually.ts';
 import { processBoardContract, reportOf } from '../../../test/support/process-board-contract.ts';

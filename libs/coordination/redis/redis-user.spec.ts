@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { LeasesUnreachable } from '#coordination/leases';
-import { openRedis, parseRedisUrl } from '#coordination/redis';
+import { openRedis } from '#coordination/redis';
+import { parseRedisUrl } from '#coordination/redis-url';
 import { isRefusal } from '#kernel';
 import { textOf } from '../../../test/support/e2e/checkout.ts';
 import { eventually } from '../../../test/support/e2e/eventually.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseRedisUrl, type RedisTarget } from '#coordination/redis';
+import { parseRedisUrl, type RedisTarget } from '#coordination/redis-url';
 import { isRefusal } from '#kernel';
 
 const read = (text: string): unknown => {

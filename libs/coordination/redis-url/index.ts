@@ -1,0 +1,1 @@
+export { parseRedisUrl, type RedisPlace, type RedisTarget } from './url.ts';
