@@ -70,9 +70,15 @@ const weightOf = ({ data }: RecordedEvent): number => data.length + overheadByte
 
 function make(event: RecordedEvent): EventBody {
   try {
-    const body = Buffer.from(wireBody(readPublishedEvent(event)));
+    const body = inMemoryOfItsOwn(wireBody(readPublishedEvent(event)));
     return { body, causationId: event.id, correlationId: event.metadata['correlationid'] ?? event.id };
   } catch (error) {
     throw new EventUnreadable(`${event.stream} can't be read as a published event`, { cause: error });
   }
+}
+
+/** `Buffer.from` would cut it from a slab of 64 KiB, which a body that is kept holds whole. */
+function inMemoryOfItsOwn(text: string): Uint8Array {
+  const { buffer } = new TextEncoder().encode(text);
+  return Buffer.from(buffer);
 }

@@ -62,6 +62,13 @@ describe('the bodies of events', () => {
     expect(bodies.get('event-acme.production.used')).toBeDefined();
   });
 
+  it('hold no memory but their own', () => {
+    const { bodies } = bodiesOf(1_000_000, []);
+    bodies.remember(published('e1'));
+    const { body } = bodies.get('event-acme.production.e1') ?? {};
+    expect(body?.buffer.byteLength).toBe(body?.byteLength);
+  });
+
   it('that are not there, or are no published events, are unreadable', async () => {
     const { bodies } = bodiesOf(1_000, [{ ...published('e1'), type: 'SomethingElse' }]);
     await expect(bodies.load('event-acme.production.e1')).rejects.toThrow(EventUnreadable);

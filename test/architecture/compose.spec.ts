@@ -47,7 +47,7 @@ function problemsOfReferences({ volumes = [], networks = [], depends_on = {} }: 
 }
 
 /** In seconds, as main.ts has it. */
-const stopWithin = Number(/stopWithinMs = ([\d_]+)/.exec(fileText('apps/server/main.ts'))?.[1]?.replaceAll('_', '')) / 1_000;
+const stopWithin = Number(/stopWithinMs = ([\d_]+)/.exec(fileText('apps/server/start.ts'))?.[1]?.replaceAll('_', '')) / 1_000;
 
 const problemsOfServer = ({ image = '', read_only = false, stop_grace_period = '10s', environment = {} }: Service): readonly string[] => [
   ...unless(image === `countersign:${version}`, 'its image has another version than package.json'),
