@@ -697,6 +697,29 @@ describe('what a process before us records late', () => {
     expect(eventsSent(world)).toEqual(['e-0', 'e-0', 'e-1', 'e-1']);
   });
 
+  it('ORDERED sends first what became the first while a page was read that does not have it', async () => {
+    const world = await withAlpha(partitions, 'ORDERED');
+    world.reads = true;
+    world.reply = ({ nth }) => (nth === 1 ? 500 : 200);
+    const [first = ''] = await publishMany(world, 2, 'alpha');
+    await world.onSubscription('alpha', paused);
+    await world.clock.advance(10);
+    world.follows = false;
+    await world.onDelivery(first, { type: 'CommandExecuted', data: {} });
+    await world.onDelivery(first, { type: 'WebhookDeliveryReplayRequested', data: { subscriptionId: 'alpha', resetAttempts: false, manual: false } });
+    const go = heldBack(world, 'webhookdelivery-');
+    world.commit(1);
+    const { promise: late, resolve: page } = Promise.withResolvers<void>();
+    world.readModel.slow = () => late;
+    await world.onSubscription('alpha', resumed);
+    await world.clock.advance(10);
+    go();
+    await world.clock.advance(10);
+    page();
+    await world.clock.advance(minuteMs);
+    expect(eventsSent(world)).toEqual(['e-0', 'e-0', 'e-1', 'e-1']);
+  });
+
   it('it overtakes our own outcome: what we recorded is not taken for the last word', async () => {
     const world = await withAlpha(partitions);
     world.reply = () => 500;

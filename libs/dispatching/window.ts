@@ -120,7 +120,10 @@ export class Window {
     this.#reading = undefined;
     this.#missed = null;
     if (rows !== undefined) this.#takePage(rows, page.limit, take);
-    if (missed !== null) this.lower(missed);
+    if (missed === null) return;
+    this.lower(missed);
+    // They would be taken for the first ones: what came up before them is read first, and they after it.
+    for (let last = this.#entries.at(-1); last !== undefined && this.#isBeyond(last); last = this.#entries.at(-1)) this.#evictLast();
   }
 
   #takePage(rows: readonly FedDelivery[], asked: number, take: (row: OpenDelivery) => void): void {
