@@ -720,6 +720,45 @@ describe('delete', () => {
     expect(world.delivery(id).status).toBe('DELIVERED');
   });
 
+  it('restored: what was scheduled after the deletion is sent, also what nobody here was told of before others were scheduled', async () => {
+    const world = new DispatchingWorld();
+    await world.subscribe('alpha');
+    await world.publish('e1', []);
+    await world.onSubscription('alpha', deleted);
+    const ids = [await world.scheduleDelivery('e1', 'alpha')];
+    await world.start();
+    const { promise: late, resolve: go } = Promise.withResolvers<void>();
+    world.slowRead = (stream) => (stream.startsWith('webhooksubscription-') ? late : undefined);
+    await world.publish('e2', []);
+    ids.push(await world.scheduleDelivery('e2', 'alpha'));
+    await world.settle();
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    go();
+    await world.clock.advance(secondMs);
+    expect(ids.map((id) => world.delivery(id).status)).toEqual(['DELIVERED', 'DELIVERED']);
+  });
+
+  it('cancels what has failed and is to be tried again, although the read model does not show it yet, and although it is undone before', async () => {
+    const world = await started();
+    world.reads = true;
+    world.follows = false;
+    world.reply = () => 500;
+    const [id = ''] = await world.publish('e1', ['alpha']);
+    await world.clock.advance(secondMs);
+    expect(world.delivery(id).status).toBe('SCHEDULED');
+    await world.onSubscription('alpha', deleted);
+    const { promise: late, resolve: page } = Promise.withResolvers<void>();
+    world.readModel.slow = ({ status }) => (status === 'PENDING' ? late : undefined);
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    await world.settle();
+    world.follows = true;
+    world.commit();
+    await world.clock.advance(minuteMs);
+    page();
+    await world.clock.advance(hourMs);
+    expect(world.sent).toHaveLength(1);
+  });
+
   it('cancels an attempt that is being prepared, even when it is undone before the attempt is ready', async () => {
     const world = new DispatchingWorld();
     await world.subscribe('alpha');

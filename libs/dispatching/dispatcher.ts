@@ -260,10 +260,13 @@ class LaneDispatcher implements Dispatcher {
     const lane = awakes ? this.#lane(site, subscriptionId, 'unknown') : this.#lanes.get(laneKey(site, subscriptionId));
     if (lane === undefined) return undefined;
     // Between the two nothing that waits is left: a page from before them must not bring it back.
-    if (change === 'WebhookSubscriptionDeleted' || change === 'WebhookSubscriptionRestored') lane.neededTo = position;
+    if (change === 'WebhookSubscriptionDeleted' || change === 'WebhookSubscriptionRestored') {
+      lane.neededTo = position;
+      forgetWaiting(lane);
+    }
     if (change === 'WebhookSubscriptionDeleted') {
       lane.deletions += 1;
-      forgetWaiting(lane);
+      this.#unshown.cancelled(lane);
     }
     this.#changed(lane);
     return lane;

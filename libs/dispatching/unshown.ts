@@ -13,7 +13,8 @@ import { newTenant, type Tenant } from './tenants.ts';
 export interface Change {
   readonly lane: Lane;
   readonly revision: number;
-  readonly waiting: OpenDelivery | undefined;
+  /** Undefined when it waits for nothing. */
+  waiting: OpenDelivery | undefined;
   shown: boolean;
 }
 
@@ -163,6 +164,14 @@ export class Unshown {
   #forget(deliveryId: string, { lane }: Change): void {
     this.#changes.delete(deliveryId);
     if (lane.unshown.delete(deliveryId)) lane.tenant.unshown.add(-1);
+  }
+
+  /** What waits was cancelled with its subscription. */
+  cancelled(lane: Lane): void {
+    for (const deliveryId of lane.unshown) {
+      const change = this.#changes.get(deliveryId);
+      if (change !== undefined) change.waiting = undefined;
+    }
   }
 
   /** What a row of the read model is by now: recorded since, or as it says; nothing while that is looked up. */
