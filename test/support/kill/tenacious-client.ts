@@ -9,6 +9,9 @@ export interface Repeatable {
   readonly idempotencyKey?: string;
 }
 
+/** Between a refusal that passes and the next attempt. */
+export const pauseMs = 20;
+
 /** Another attempt of the same request may be answered otherwise: 409 of these kinds, and 503. */
 const passing: ReadonlySet<string> = new Set(['idempotency-request-in-flight', 'concurrent-modification', 'outcome-unknown', 'store-unavailable', 'projection-behind']);
 
@@ -61,7 +64,7 @@ export class TenaciousClient {
         this.#repeated += 1;
         await over.promise;
       } else if (answer.status === 200) return answer.body;
-      else if (isPassing(answer.body)) await delay(20);
+      else if (isPassing(answer.body)) await delay(pauseMs);
       else throw new Error(`${request.path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     }
   }

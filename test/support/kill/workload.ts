@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../simulation/random.ts';
 import { type Acknowledged, GovernedCommands, type Keys } from './governed.ts';
 import { eventPattern, site, steady, toggled } from './installation.ts';
-import type { TenaciousClient } from './tenacious-client.ts';
+import { isPassing, pauseMs, type TenaciousClient } from './tenacious-client.ts';
 
 /** What the clients of a busy day do, chosen by a seed, and what they were answered. */
 export class Workload {
@@ -53,13 +54,28 @@ export class Workload {
     else await this.#commands.rotate();
   }
 
+  /** Until all are in the log: what was refused because the store had no answer in time is sent again, under the same ids. */
   async #publish(count: number): Promise<void> {
-    const events = Array.from({ length: count }, () => ({ eventId: randomUUID(), type: this.#random.pick(['kill.made', 'kill.moved']), data: { number: this.#random.below(1_000), filler: 'x'.repeat(200) } }));
-    const { items } = (await this.#client.post({ path: `/api/events?siteId=${site.tenant}`, body: events, apiKey: this.#keys.root })) as { items: readonly { eventId: string; status: string }[] };
-    for (const { eventId, status } of items) {
-      if (status === 'REFUSED') throw new Error(`event ${eventId} was refused`);
-      this.published.push(eventId);
+    let open = Array.from({ length: count }, () => ({ eventId: randomUUID(), type: this.#random.pick(['kill.made', 'kill.moved']), data: { number: this.#random.below(1_000), filler: 'x'.repeat(200) } }));
+    while (open.length > 0) {
+      const { items } = (await this.#client.post({ path: `/api/events?siteId=${site.tenant}`, body: open, apiKey: this.#keys.root })) as { readonly items: readonly PublishedItem[] };
+      const refused = new Set(items.filter(isRefused).map(({ eventId }) => eventId));
+      this.published.push(...open.flatMap(({ eventId }) => (refused.has(eventId) ? [] : [eventId])));
+      this.#onAcknowledged();
+      open = open.filter(({ eventId }) => refused.has(eventId));
+      if (open.length > 0) await delay(pauseMs);
     }
-    this.#onAcknowledged();
   }
+}
+
+interface PublishedItem {
+  readonly eventId: string;
+  readonly status: 'ACCEPTED' | 'DUPLICATE' | 'REFUSED';
+  readonly problem?: { readonly type: string };
+}
+
+/** Throws when it is refused for good. */
+function isRefused({ eventId, status, problem }: PublishedItem): boolean {
+  if (status === 'REFUSED' && !isPassing(problem ?? {})) throw new Error(`event ${eventId} was refused: ${problem?.type}`);
+  return status === 'REFUSED';
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { Random } from '../../simulation/random.ts';
-import { isPassing, type Repeatable } from '../kill/tenacious-client.ts';
+import { isPassing, pauseMs, type Repeatable } from '../kill/tenacious-client.ts';
 import type { FleetMember } from './fleet.ts';
 
 /** A client that has no answer after so long asks no more. */
@@ -10,7 +10,6 @@ const longestMs = 60_000;
 const slowAfterMs = 12_000;
 /** So many of a hundred requests are given up early by their client, who sends them again, to whomever. */
 const impatientPercent = 3;
-export const pauseMs = 20;
 
 /** How a request ended at one server. */
 export type Reply = { readonly status: number; readonly body: unknown } | 'cut' | 'given-up' | 'hangs';

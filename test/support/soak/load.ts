@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../simulation/random.ts';
 import { type Acknowledged, GovernedCommands, type Keys } from '../kill/governed.ts';
-import type { Repeatable } from '../kill/tenacious-client.ts';
-import { type FleetClient, pauseMs, RefusedForGood } from './fleet-client.ts';
+import { pauseMs, type Repeatable } from '../kill/tenacious-client.ts';
+import { type FleetClient, RefusedForGood } from './fleet-client.ts';
 import { type PlannedSubscription, site, type SoakPlan, topicsOf } from './plan.ts';
 
 const publishers = 8;
