@@ -13,3 +13,6 @@ export function prefixesOf(filter: StreamFilter | undefined): readonly string[] 
 
 export const passes = (prefixes: readonly string[] | undefined, stream: string): boolean =>
   prefixes === undefined || prefixes.some((prefix) => stream.startsWith(prefix));
+
+/** The category of a stream, or of a prefix: what stands before the first dash. */
+export const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf('-'));

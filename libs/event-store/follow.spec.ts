@@ -1,11 +1,18 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { RecordedEvent } from '#kernel';
 import { eventNamed } from '../../test/support/event-store-contract.ts';
+import { prefixesOf } from './filter.ts';
 import { follow, Growth } from './follow.ts';
-import type { EventBatch } from './port.ts';
+import { sliceLog } from './log-slice.ts';
+import type { EventBatch, EventStore } from './port.ts';
 
 const event = { ...eventNamed('e'), stream: 'orders-a', revision: 0, position: '1' };
 
 describe('following a log', () => {
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
   it('misses nothing that is committed between the read that found the end and the wait', async () => {
     const growth = new Growth();
     const answers: EventBatch[] = [{ events: [], position: '0', caughtUp: true }, { events: [event], position: '1', caughtUp: true }];
@@ -34,6 +41,37 @@ describe('following a log', () => {
     for (let turn = 0; turn < 3; turn += 1) await new Promise<void>((resolve) => setImmediate(() => { growth.announce(); resolve(); }));
     expect((await next).value).toMatchObject({ position: '5' });
     expect(reads).toBe(3);
+  });
+
+  it('wakes whom it concerns at once, and the others for all that came meanwhile', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'queueMicrotask', 'nextTick'] });
+    const growth = new Growth();
+    const log: RecordedEvent[] = [];
+    const reads = { orders: 0, invoices: 0 };
+    const following = (category: 'orders' | 'invoices', prefix: string): AsyncGenerator<EventBatch> => {
+      const readAll: EventStore['readAll'] = (after, filter, limit) => {
+        reads[category] += 1;
+        return Promise.resolve(sliceLog(log, String(log.length), after, prefixesOf(filter), limit));
+      };
+      return follow({ readAll }, growth, '0', { prefixes: [prefix] }, new AbortController().signal);
+    };
+    const [orders, invoices] = [following('orders', 'orders-acme.'), following('invoices', 'invoices-')];
+    await Promise.all([orders.next(), invoices.next()]);
+    const late = invoices.next();
+    for (let revision = 0; revision < 3; revision += 1) {
+      const next = orders.next();
+      // It waits again.
+      await new Promise((resolve) => setImmediate(resolve));
+      log.push({ ...eventNamed(`e${revision}`), stream: 'orders-acme.a', revision, position: String(revision + 1) });
+      growth.announce(new Set(['orders']));
+      expect((await next).value).toMatchObject({ events: [{ revision }] });
+    }
+    void orders.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(reads).toEqual({ orders: 4, invoices: 1 });
+    jest.advanceTimersByTime(50);
+    expect((await late).value).toEqual({ events: [], position: '3', caughtUp: true });
+    expect(reads).toEqual({ orders: 4, invoices: 2 });
   });
 
   it('hands the failure of a read to the one who follows', async () => {

@@ -62,8 +62,9 @@ export interface EventStore {
   /**
    * Follows the log after a position (exclusive). Ends when the signal aborts or the store is closed; throws
    * `StoreUnavailable` when the log can no longer be read. Once at the head it says so, also with an empty batch, and
-   * every time the head has moved since, whether or not an event passed the filter: a reader that waits for a position
-   * always gets there. (An empty batch is no reason to write a checkpoint at once.)
+   * again when the head has moved since, whether or not an event passed the filter: a reader that waits for a position
+   * always gets there, 50 ms late at most when all that was appended is of categories it does not ask for. (An empty batch is
+   * no reason to write a checkpoint at once.)
    */
   subscribe(after: Position, filter: StreamFilter | undefined, signal: AbortSignal): AsyncIterable<EventBatch>;
   /**

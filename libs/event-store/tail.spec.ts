@@ -37,6 +37,13 @@ describe('the newest part of the log in memory', () => {
     ]);
   });
 
+  it('says once of which categories something has come', () => {
+    const tail = new Tail('0', 10);
+    for (const [index, stream] of ['orders-a', 'invoices-a-b', 'orders-b'].entries()) tail.push(recordedAt(index + 1, stream));
+    expect([...tail.takeNews()]).toEqual(['orders', 'invoices']);
+    expect([...tail.takeNews()]).toEqual([]);
+  });
+
   it('keeps nothing of a removed stream, and has its position', () => {
     const tail = new Tail('0', 10);
     tail.push(recordedAt(1, 'secrets-a'));

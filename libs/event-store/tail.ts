@@ -1,4 +1,5 @@
 import { comparePositions, laterPosition, type Position, type RecordedEvent } from '#kernel';
+import { categoryOf } from './filter.ts';
 import { sliceLog } from './log-slice.ts';
 import type { EventBatch } from './port.ts';
 
@@ -14,6 +15,7 @@ export class Tail {
   /** Everything after this position is here. */
   #from: Position;
   #head: Position;
+  #news = new Set<string>();
   readonly #mostEvents: number;
 
   constructor(head: Position, mostEvents: number) {
@@ -30,7 +32,15 @@ export class Tail {
     this.#events.push(event);
     this.#chars += event.data.length;
     this.#head = event.position;
+    this.#news.add(categoryOf(event.stream));
     if (this.#events.length > this.#mostEvents || this.#chars > mostChars) this.#dropOlderHalf();
+  }
+
+  /** Categories of what has come since this was last asked. */
+  takeNews(): ReadonlySet<string> {
+    const news = this.#news;
+    this.#news = new Set();
+    return news;
   }
 
   #dropOlderHalf(): void {

@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   appendEach,
   AppendTooLarge,
   type CopyableEventStore,
   type EventBatch,
   type ExpectedRevision,
+  Growth,
   maxAppendBytes,
   type SingleAppend,
   StoreUnavailable,
@@ -432,6 +433,19 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
         });
         expect(namesOf(eventsOf(batches))).toEqual(['order']);
         expect(batches.at(-1)).toEqual({ events: [], position: await store.head(), caughtUp: true });
+      });
+
+      it('wakes for what was appended those who asked for its category, not for the time when all are woken', async () => {
+        const announced = jest.spyOn(Growth.prototype, 'announce');
+        try {
+          await follow(startOfLog, { prefixes: ['orders-'] }, (events, batch) => {
+            if (batch.caughtUp && events.length === 0) void store.append('orders-a', 'NO_STREAM', [eventNamed('e')]);
+            return events.length > 0;
+          });
+          expect(announced.mock.calls.some(([categories]) => categories?.has('orders') ?? true)).toBe(true);
+        } finally {
+          announced.mockRestore();
+        }
       });
 
       it.each([['all of the log', undefined, 3], ['what passes a filter', { prefixes: ['orders-'] }, 1]] as const)('goes on after a restart in the middle, with nothing missed and nothing twice: %s', async (_, filter, categories) => {

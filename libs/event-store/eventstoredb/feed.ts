@@ -138,8 +138,9 @@ export class Feed {
     if (this.#announcing) return;
     this.#announcing = true;
     setImmediate(() => {
+      const { growth, tail } = this.#parts;
       this.#announcing = false;
-      this.#parts.growth.announce();
+      growth.announce(tail.takeNews());
     });
   }
 

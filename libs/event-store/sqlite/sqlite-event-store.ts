@@ -70,7 +70,7 @@ export async function openSqliteEventStore(options: SqliteEventStoreOptions): Pr
   const link = new StorageLink(worker, {
     onCopying: ({ bytes, totalBytes }) => copying.forEach((onProgress) => onProgress(bytes, totalBytes)),
     onAnswers: (commit) => {
-      if (tail.head !== announced) growth.announce();
+      if (tail.head !== announced) growth.announce(tail.takeNews());
       announced = tail.head;
       if (commit !== undefined) options.onCommit?.(commit);
     },
