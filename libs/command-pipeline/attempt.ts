@@ -1,4 +1,4 @@
-import { derivedId, type Refusal, streamOf } from '#kernel';
+import { derivedId, type Refusal, type Site, streamOf } from '#kernel';
 import type { Aggregates } from './aggregate.ts';
 import { type Claim, keyReused, readClaim } from './claim.ts';
 import type { AnyCommandDefinition } from './definition.ts';
@@ -22,11 +22,23 @@ export interface Attempt {
   readonly deadlineMs: number;
 }
 
-/** Recall and identify: which command this is, which resource it changes, and whether its key means this request. */
-export async function begin(world: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<Attempt | Refusal> {
-  const deadlineMs = world.clock.monotonicMs() + appendsWithinMs;
-  const claimStream = streamOf('command', request.site, commandId);
-  const claimed = await readClaim(world.store, claimStream);
+/** What is known of a command before it is begun. */
+export interface Recalled {
+  /** What its key is bound to; undefined: it is not, as far as anybody has looked. */
+  readonly claimed: Claim | undefined;
+  /** Of the monotonic clock: until when appends are repeated. */
+  readonly deadlineMs: number;
+}
+
+/** A command whose claim nobody has read yet. */
+export const unread = (world: World): Recalled => ({ claimed: undefined, deadlineMs: world.clock.monotonicMs() + appendsWithinMs });
+
+export const recall = async (world: World, { site }: CommandRequest, commandId: string, { deadlineMs }: Recalled): Promise<Recalled> => ({ claimed: await readClaim(world.store, claimStreamOf(site, commandId)), deadlineMs });
+
+const claimStreamOf = (site: Site, commandId: string): string => streamOf('command', site, commandId);
+
+/** Identify: which command this is, which resource it changes, and whether its key means this request. */
+export async function begin(world: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string, { claimed, deadlineMs }: Recalled): Promise<Attempt | Refusal> {
   const fpv = claimed?.fpv ?? currentRecipe;
   const fingerprint = await fingerprintOf(world.vault, request, fpv);
   if (claimed !== undefined && claimed.fingerprint !== fingerprint) return keyReused();
@@ -38,7 +50,7 @@ export async function begin(world: World, aggregates: Aggregates, definition: An
     attemptId: world.ids.uuid(),
     resourceId,
     stream: streamOf(definition.category, request.site, resourceId),
-    claimStream,
+    claimStream: claimStreamOf(request.site, commandId),
     claimed,
     fingerprint,
     fpv,

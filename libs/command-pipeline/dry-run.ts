@@ -1,6 +1,6 @@
 import { isRefusal, type JsonObject, type Refusal } from '#kernel';
 import type { Aggregates } from './aggregate.ts';
-import { begin } from './attempt.ts';
+import { begin, recall, unread } from './attempt.ts';
 import type { AnyCommandDefinition } from './definition.ts';
 import { completed, decide, passGates, type Plan, precondition } from './plan.ts';
 import type { CommandRequest, DryRunAnswer } from './port.ts';
@@ -10,7 +10,7 @@ import type { World } from './world.ts';
 export async function dryRun(wholeWorld: World, aggregates: Aggregates, definition: AnyCommandDefinition, request: CommandRequest, commandId: string): Promise<DryRunAnswer> {
   const world = lookingOnly(wholeWorld);
   const { commandType } = request;
-  const received = await begin(world, aggregates, definition, request, commandId);
+  const received = await begin(world, aggregates, definition, request, commandId, await recall(world, request, commandId, unread(world)));
   if (isRefusal(received)) return { commandId, commandType, resourceId: '', outcome: 'REFUSED', events: [], unmet: [received] };
   const { resourceId } = received;
   const loaded = await aggregates.load(received.stream, definition.fold(resourceId));

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type CommandAnswer, commandDefinitions, type CommandPipeline, createCommandPipeline, type EventToPublish, publishEvent } from '#command-pipeline';
-import { type EventStore, OutcomeUnknown, StoreUnavailable } from '#event-store';
+import { appendInTurn, type EventStore, OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { isRefusal, type Json, type JsonObject, type Refusal, sleep } from '#kernel';
 import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, lee, rootKey, sam, site, through, upsertOf } from '../../test/support/governed-world.ts';
 
@@ -36,6 +36,46 @@ describe('an idempotency key', () => {
   it('used again for another command is refused', async () => {
     await at.pipeline.execute(create('k'));
     expect(await at.refused('PauseWebhookSubscription', whs, { idempotencyKey: 'k' })).toBe('idempotency-key-reused');
+  });
+
+  it('used again for another resource changes neither', async () => {
+    for (const id of ['whs_1', 'whs_2']) await at.must('UpsertWebhookSubscription', upsertOf(id));
+    await at.must('PauseWebhookSubscription', whs, { idempotencyKey: 'k' });
+    expect(await at.refused('PauseWebhookSubscription', { webhookSubscriptionId: 'whs_2' }, { idempotencyKey: 'k' })).toBe('idempotency-key-reused');
+    expect(await codes('WebhookSubscriptionPaused')).toBe(1);
+  });
+
+  it('used again for what would be refused anyway is refused for the key', async () => {
+    await at.pipeline.execute(create('k'));
+    expect(await at.refused('PauseWebhookSubscription', { webhookSubscriptionId: 'none' }, { idempotencyKey: 'k' })).toBe('idempotency-key-reused');
+    expect(await at.refused('PauseWebhookSubscription', { webhookSubscriptionId: 'none' }, { idempotencyKey: 'new' })).toBe('not-found');
+  });
+
+  it('that is bound seals no secret for another request', async () => {
+    await at.pipeline.execute(create('k'));
+    const sealed = await codes('SigningSecretStored');
+    expect(await at.refused('UpsertWebhookSubscription', upsertOf('whs_2'), { idempotencyKey: 'k' })).toBe('idempotency-key-reused');
+    expect(await codes('SigningSecretStored')).toBe(sealed);
+  });
+
+  it('that is new costs one append of the claim and the effect, and no read of the claim', async () => {
+    await at.pipeline.execute(create('create'));
+    const asked: string[] = [];
+    const watched = at.another((inner) => ({
+      ...through(inner),
+      readStream: (stream, ...rest) => {
+        asked.push(stream.replace(/-.*/, ''));
+        return inner.readStream(stream, ...rest);
+      },
+      append: () => Promise.reject(new Error('one by one')),
+      appendInTurn: (appends) => {
+        asked.push(appends.map(({ stream }) => stream.replace(/-.*/, '')).join('+'));
+        return appendInTurn(inner, appends);
+      },
+    }));
+    expect(outcome(await watched.execute(commandOf('PauseWebhookSubscription', whs, { idempotencyKey: 'k' })))).toBe('APPLIED');
+    expect(asked).not.toContain('command');
+    expect(asked.at(-1)).toBe('command+webhooksubscription');
   });
 
   it('is another key in another site', async () => {

@@ -1,9 +1,9 @@
-import { appendBytes, maxAppendBytes, OutcomeUnknown, StoreUnavailable } from '#event-store';
+import { type Append, appendBytes, maxAppendBytes, OutcomeUnknown, StoreUnavailable } from '#event-store';
 import { formatInstant, isRefusal, type Metadata, type NewEvent, type Receipt, refuse, type Refusal, type Site } from '#kernel';
 import { type Aggregates, createAggregates, type Loaded, type StoredReceipt } from './aggregate.ts';
-import { appendUntilKnown } from './append.ts';
-import { type Attempt, begin } from './attempt.ts';
-import { claimKey, keyInFlight, keyReused, outcomeUnknown, storeUnavailable } from './claim.ts';
+import { appendBehindUntilKnown, type Appended, appendUntilKnown } from './append.ts';
+import { type Attempt, begin, recall, type Recalled, unread } from './attempt.ts';
+import { claimAppend, keyInFlight, keyReused, outcomeUnknown, readClaim, storeUnavailable } from './claim.ts';
 import type { AnyCommandDefinition, MadeSecrets, Seal } from './definition.ts';
 import { dryRun } from './dry-run.ts';
 import { commandIdOf, eventIdOf, fingerprintOf, metadataOf, toEvents } from './identity.ts';
@@ -31,7 +31,16 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
   }
 
   async function run(request: CommandRequest, commandId: string): Promise<CommandAnswer | Refusal> {
-    const attempt = await begin(world, aggregates, definitionOf(request), request, commandId);
+    // Nearly every key is new: what it is bound to is only read when something speaks for it.
+    const recalled = unread(world);
+    const first = await attemptOnce(request, commandId, recalled);
+    if (first !== 'bound') return first;
+    const again = await attemptOnce(request, commandId, await recall(world, request, commandId, recalled));
+    return again === 'bound' ? keyInFlight() : again;
+  }
+
+  async function attemptOnce(request: CommandRequest, commandId: string, recalled: Recalled): Promise<CommandAnswer | Refusal | 'bound'> {
+    const attempt = await begin(world, aggregates, definitionOf(request), request, commandId, recalled);
     if (isRefusal(attempt)) return attempt;
     const answer = await world.inFlight.once(commandId, attempt, () => turns.alone(attempt.stream, () => tryUntilDone(world, aggregates, attempt)));
     return answer === 'busy' ? await answerWhileBusy(world, aggregates, attempt) : answer;
@@ -58,26 +67,27 @@ export function createCommandPipeline(world: World, definitions: readonly AnyCom
 }
 
 /** Whoever has the key may have taken effect already, and have died, or lost Redis, before the key was let go: what stands in the log is answered. */
-async function answerWhileBusy(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal> {
-  if (attempt.claimed === undefined) return keyInFlight();
+async function answerWhileBusy(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal | 'bound'> {
+  if (attempt.claimed === undefined) return (await isBound(world, attempt)) ? 'bound' : keyInFlight();
   const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
   const receipt = loaded.receipts.get(attempt.commandId);
   return receipt === undefined ? keyInFlight() : await replay(world, aggregates, attempt, loaded, receipt);
 }
 
-async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal> {
+const isBound = async (world: World, { claimStream }: Attempt): Promise<boolean> => (await readClaim(world.store, claimStream)) !== undefined;
+
+/** `bound`: nothing was written, because the key is bound already, to this request or another; the claim decides. */
+async function tryUntilDone(world: World, aggregates: Aggregates, attempt: Attempt): Promise<CommandAnswer | Refusal | 'bound'> {
   let claimed = attempt.claimed !== undefined;
   for (let tries = 0; tries < maxTries && world.clock.monotonicMs() < attempt.deadlineMs; tries += 1) {
     const loaded = await aggregates.load(attempt.stream, attempt.definition.fold(attempt.resourceId));
     const receipt = loaded.receipts.get(attempt.commandId);
     if (receipt !== undefined) return await replay(world, aggregates, attempt, loaded, receipt);
     const draft = await draftOf(world, aggregates, attempt, loaded, tries);
-    if (isRefusal(draft)) return draft;
-    const refusal = claimed ? undefined : await claim(world, attempt, draft.metadata);
-    if (refusal !== undefined) return refusal;
-    claimed = true;
-    const answer = await write(world, aggregates, attempt, loaded, draft);
+    if (isRefusal(draft)) return claimed || !(await isBound(world, attempt)) ? draft : 'bound';
+    const answer = await write(world, aggregates, attempt, loaded, draft, claimed);
     if (answer !== 'conflict') return answer;
+    claimed = true;
   }
   return refuse('concurrent-modification', `Others kept changing ${attempt.resourceId} at the same moment. Try again with the same idempotency key.`);
 }
@@ -89,9 +99,8 @@ async function replay(world: World, aggregates: Aggregates, attempt: Attempt, lo
   return await settle(world, aggregates, attempt, loaded, receipt, receipt.attemptId === attempt.attemptId ? 'first' : 'replay', null);
 }
 
-async function claim(world: World, attempt: Attempt, metadata: Metadata): Promise<Refusal | undefined> {
-  const { request, commandId, attemptId, fingerprint, fpv, resourceId } = attempt;
-  return await claimKey(world.store, world.clock, attempt.claimStream, { fingerprint, fpv, commandType: request.commandType, resourceId }, metadata, eventIdOf(commandId, attemptId, 0, -1), attempt.deadlineMs);
+function claimOf({ claimStream, request, commandId, attemptId, fingerprint, fpv, resourceId }: Attempt, metadata: Metadata): Append {
+  return claimAppend(claimStream, { fingerprint, fpv, commandType: request.commandType, resourceId }, metadata, eventIdOf(commandId, attemptId, 0, -1));
 }
 
 /** What was decided, and the one append that will say so. */
@@ -114,21 +123,36 @@ async function draftOf(world: World, aggregates: Aggregates, attempt: Attempt, l
   return refuse('payload-too-large', `What the command would write is over the limit of ${maxAppendBytes} bytes.`, { limitBytes: maxAppendBytes });
 }
 
-/** Seal what must be sealed, then one append: facts, consumptions, receipt. */
-async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, { plan, receipt, events }: Draft): Promise<CommandAnswer | Refusal | 'conflict'> {
-  const { request, stream } = attempt;
-  await sealAll(world, request.site, plan.made?.seals ?? []);
-  const usableUntilMs = Math.min(...plan.consumptions.map(({ expiresOnMs }) => expiresOnMs));
-  const deadlineMs = Math.min(attempt.deadlineMs, world.clock.monotonicMs() + Math.max(0, usableUntilMs - world.clock.now()));
-  const appended = await appendUntilKnown(world.store, world.clock, stream, loaded.expected, events, deadlineMs);
-  if (appended === 'conflict') return 'conflict';
+/** The claim, where it is not written; what must be sealed; then one append: facts, consumptions, receipt. */
+async function write(world: World, aggregates: Aggregates, attempt: Attempt, loaded: Loaded<unknown>, draft: Draft, claimed: boolean): Promise<CommandAnswer | Refusal | 'conflict' | 'bound'> {
+  const { plan, receipt } = draft;
+  const appended = await appendDraft(world, attempt, loaded, draft, claimed);
+  if (appended === 'conflict' || appended === 'bound') return appended;
   if (appended === 'unavailable') return storeUnavailable();
   const secret = plan.made?.reveal ?? null;
   if (appended === 'unknown') return await lookForReceipt(world, aggregates, attempt, secret);
   return await settle(world, aggregates, attempt, loaded, { ...receipt, position: appended.written.position }, 'first', secret);
 }
 
-async function sealAll({ vault }: World, site: Site, seals: readonly Seal[]): Promise<void> {
+async function appendDraft({ store, clock, vault }: World, attempt: Attempt, { expected }: Loaded<unknown>, { plan, metadata, events }: Draft, claimed: boolean): Promise<Appended | 'bound'> {
+  const { request, stream } = attempt;
+  const deadlineMs = Math.min(attempt.deadlineMs, clock.monotonicMs() + usableForMs(plan, clock.now()));
+  const claim = claimed ? undefined : claimOf(attempt, metadata);
+  const seals = sealsOf(plan);
+  if (claim !== undefined && seals.length === 0) return await appendBehindUntilKnown(store, clock, claim, { stream, expected, events }, deadlineMs);
+  // Nothing is sealed for a key that is bound to another request.
+  const bound = claim === undefined ? undefined : await appendUntilKnown(store, clock, claim.stream, claim.expected, claim.events, attempt.deadlineMs);
+  if (typeof bound === 'string') return bound === 'conflict' ? 'bound' : bound;
+  await sealAll(vault, request.site, seals);
+  return await appendUntilKnown(store, clock, stream, expected, events, deadlineMs);
+}
+
+/** How long the approvals of the plan can still be used. */
+const usableForMs = ({ consumptions }: Plan, nowMs: number): number => Math.max(0, Math.min(...consumptions.map(({ expiresOnMs }) => expiresOnMs)) - nowMs);
+
+const sealsOf = ({ made }: Plan): readonly Seal[] => made?.seals ?? [];
+
+async function sealAll(vault: World['vault'], site: Site, seals: readonly Seal[]): Promise<void> {
   await Promise.all(seals.map(({ versionId, secret, ...of }) => vault.store({ site, ...of }, versionId, secret)));
 }
 

@@ -1,9 +1,10 @@
 export { appendBytes } from './admission.ts';
-export { appendEach } from './append-each.ts';
+export { appendEach, appendInTurn } from './append-each.ts';
 export { Growth } from './follow.ts';
 export { lastEvent } from './last-event.ts';
 export { patiently, type Patience } from './patience.ts';
 export {
+  type Append,
   type AppendResult,
   AppendTooLarge,
   type CopyableEventStore,

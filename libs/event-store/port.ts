@@ -10,6 +10,13 @@ export interface AppendResult {
   readonly position: Position;
 }
 
+/** One append, among others. */
+export interface Append {
+  readonly stream: string;
+  readonly expected: ExpectedRevision;
+  readonly events: readonly NewEvent[];
+}
+
 /** An append of one event, among others that do not depend on it. */
 export interface SingleAppend {
   readonly stream: string;
@@ -52,6 +59,8 @@ export interface EventStore {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult>;
   /** What `appendEach` does, on an engine for which many appends together cost less than one by one. */
   appendEach?(appends: readonly SingleAppend[]): Promise<readonly (AppendResult | Error)[]>;
+  /** What `appendInTurn` does, on an engine that makes them durable together. */
+  appendInTurn?(appends: readonly Append[]): Promise<readonly (AppendResult | Error)[]>;
   /** The stream's events from revision `from` (inclusive, default 0), at most `limit`; none when it does not exist or is tombstoned. */
   readStream(stream: string, from?: number, limit?: number): Promise<readonly RecordedEvent[]>;
   /**

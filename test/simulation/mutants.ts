@@ -39,12 +39,17 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no claim',
     file: pipeline,
-    edits: [{ find: 'claimed ? undefined : await claim(', replace: 'claimed || tries >= 0 ? undefined : await claim(' }],
+    edits: [{ find: 'let claimed = attempt.claimed !== undefined;', replace: 'let claimed = true;' }],
   },
   {
     name: 'an attempt goes on although the claim names another resource',
-    file: 'libs/command-pipeline/claim.ts',
-    edits: [{ find: 'winner.resourceId === claim.resourceId ? undefined', replace: 'winner.resourceId !== undefined ? undefined' }],
+    file: 'libs/command-pipeline/attempt.ts',
+    edits: [{ find: 'claimed?.resourceId ?? (await newResourceId(', replace: '(await newResourceId(' }],
+  },
+  {
+    name: 'an effect is written behind a claim that was refused',
+    file: 'libs/event-store/append-each.ts',
+    edits: [{ find: 'if (result instanceof Error) return results;', replace: 'if (result instanceof Error) continue;' }],
   },
   {
     name: 'no fingerprint in the receipt',
@@ -55,8 +60,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the secret is stored after the effect',
     file: pipeline,
     edits: [
-      { find: 'await sealAll(world, request.site, plan.made?.seals ?? []);', replace: '' },
-      { find: "if (appended === 'conflict') return 'conflict';", replace: "if (appended === 'conflict') return 'conflict'; await sealAll(world, request.site, plan.made?.seals ?? []);" },
+      { find: 'await sealAll(vault, request.site, seals);', replace: '' },
+      { find: 'return await appendUntilKnown(store, clock, stream, expected, events, deadlineMs);', replace: 'const appended = await appendUntilKnown(store, clock, stream, expected, events, deadlineMs); await sealAll(vault, request.site, seals); return appended;' },
     ],
   },
   {

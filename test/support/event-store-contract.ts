@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
+  type Append,
   appendEach,
+  appendInTurn,
   AppendTooLarge,
   type CopyableEventStore,
   type EventBatch,
@@ -179,6 +181,44 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
       it('are refused after the close', async () => {
         await store.close();
         expect(await appendEach(store, [one('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'StoreUnavailable' }]);
+      });
+    });
+
+    describe('appends in turn', () => {
+      const append = (stream: string, expected: ExpectedRevision, ...names: string[]): Append => ({ stream, expected, events: names.map((name) => eventNamed(name)) });
+
+      it('are written in their order, and each is answered', async () => {
+        const appends = [append('claims-a', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'first', 'second'), append('orders-a', 1, 'third')];
+        const answers = await appendInTurn(store, appends);
+        const events = await readAllFrom(startOfLog);
+        expect(namesOf(events)).toEqual(['claim', 'first', 'second', 'third']);
+        expect(answers).toEqual([{ revision: 0, position: events[0]?.position }, { revision: 1, position: events[2]?.position }, { revision: 2, position: events[3]?.position }]);
+        expect(namesOf(await store.readStream('orders-a'))).toEqual(['first', 'second', 'third']);
+        await follow(startOfLog, undefined, (all) => all.length === 4);
+      });
+
+      it('end with the first that is refused: what is behind it is not written', async () => {
+        await store.append('claims-a', 'NO_STREAM', [eventNamed('other')]);
+        await store.tombstone('claims-gone');
+        expect(await appendInTurn(store, [append('claims-a', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'WrongExpectedRevision', actual: 0 }]);
+        expect(await appendInTurn(store, [append('claims-gone', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'StreamTombstoned' }]);
+        expect(await appendInTurn(store, [append('Claims', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'TypeError' }]);
+        expect(await appendInTurn(store, [append('claims-b', 'NO_STREAM', 'b'), append('orders-a', 3, 'e'), append('orders-b', 'NO_STREAM', 'e')])).toMatchObject([{ revision: 0 }, { name: 'WrongExpectedRevision', actual: 'NO_STREAM' }]);
+        expect(await appendInTurn(store, [append('claims-c', 'NO_STREAM', 'c'), append('Orders', 'NO_STREAM', 'e')])).toMatchObject([{ revision: 0 }, { name: 'TypeError' }]);
+        expect(namesOf(await readAllFrom(startOfLog))).toEqual(['other', 'b', 'c']);
+      });
+
+      it('repeated write what is missing, and nothing twice', async () => {
+        const appends = [append('claims-a', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')];
+        await store.append('claims-a', 'NO_STREAM', appends[0]?.events ?? []);
+        for (let repeats = 0; repeats < 2; repeats += 1) expect(await appendInTurn(store, appends)).toMatchObject([{ revision: 0 }, { revision: 0 }]);
+        expect(namesOf(await readAllFrom(startOfLog))).toEqual(['claim', 'e']);
+      });
+
+      it('are refused after the close; none at all is nothing', async () => {
+        expect(await appendInTurn(store, [])).toEqual([]);
+        await store.close();
+        expect(await appendInTurn(store, [append('claims-a', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'StoreUnavailable' }]);
       });
     });
 

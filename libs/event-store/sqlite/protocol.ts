@@ -19,6 +19,13 @@ export interface AppendEachRequest {
 
 export const columnsPerAppend = 6;
 
+/** Appends of which each is only written when the one before it was, or had been. */
+export interface AppendInTurnRequest {
+  readonly op: 'appendInTurn';
+  readonly seq: number;
+  readonly appends: readonly Pick<AppendRequest, 'stream' | 'expected' | 'events'>[];
+}
+
 export interface ReadStreamRequest {
   readonly op: 'readStream';
   readonly seq: number;
@@ -62,7 +69,7 @@ export interface CloseRequest {
 }
 
 export type ReadRequest = ReadStreamRequest | ReadAllRequest;
-export type Writing = AppendRequest | AppendEachRequest;
+export type Writing = AppendRequest | AppendEachRequest | AppendInTurnRequest;
 export type Question = Writing | ReadRequest | TombstoneRequest | RemovalsRequest | CopyRequest;
 export type Request = Question | StopCopyRequest | CloseRequest;
 
@@ -86,6 +93,15 @@ export interface AppendedEach {
 
 export const columnsPerEnd = 3;
 export const ended = { written: 0, repeated: 1, conflict: 2, tombstoned: 3 } as const;
+
+/** What one append comes to, judged against what stands there. */
+export type Appending = Appended | Extract<Refused, { refused: 'conflict' | 'tombstoned' }>;
+
+/** What each append came to; nothing follows one that was refused. */
+export interface AppendedInTurn {
+  readonly done: 'appended-in-turn';
+  readonly ends: readonly Appending[];
+}
 
 export interface Read {
   readonly done: 'read';
@@ -118,7 +134,7 @@ export type Refused =
   | { readonly refused: 'unavailable'; readonly reason: string }
   | { readonly refused: 'unknown'; readonly reason: string };
 
-export type Answer = Appended | AppendedEach | Read | Tombstoned | Removals | Copied | Refused;
+export type Answer = Appended | AppendedEach | AppendedInTurn | Read | Tombstoned | Removals | Copied | Refused;
 
 export interface Commit {
   readonly events: number;

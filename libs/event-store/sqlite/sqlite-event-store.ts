@@ -6,6 +6,7 @@ import { prefixesOf } from '../filter.ts';
 import { follow, Growth } from '../follow.ts';
 import { KnownEnds } from '../known-ends.ts';
 import {
+  type Append,
   type AppendResult,
   type CopyableEventStore,
   type EventBatch,
@@ -19,7 +20,7 @@ import {
 } from '../port.ts';
 import { Tail } from '../tail.ts';
 import { prepareDataDir } from './data-dir.ts';
-import { type Answer, type Appended, columnsPerEnd, columnsPerEvent, type Commit, ended, type FlatEvents, type Read, type Refused } from './protocol.ts';
+import { type Answer, type Appended, type AppendRequest, columnsPerEnd, columnsPerEvent, type Commit, ended, type FlatEvents, type Read, type Refused } from './protocol.ts';
 import { startStorageThread, StorageLink } from './storage-link.ts';
 
 /** One transaction on disk: how many appends it made durable together, their events, and how long it took. */
@@ -110,16 +111,11 @@ class LogOfThread implements SqliteEventStore {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     // One promise and no more: two appends stand behind every delivery. What is not admitted rejects it.
     return new Promise((resolve, reject) => {
-      const metadata = admitAppend(stream, expected, events);
-      const flat: string[] = [];
-      events.forEach(({ id, type, data }, index) => flat.push(id, type, data, metadata[index] ?? ''));
-      this.#link.ask({ op: 'append', stream, expected: expected === 'NO_STREAM' ? -1 : expected, events: flat }, (answer) => {
-        if (!('done' in answer) || answer.done !== 'appended') {
-          reject(errorOf(answer, stream, expected));
-          return;
-        }
-        if (answer.written) this.#keep(stream, events, answer);
-        resolve({ revision: answer.revision, position: String(answer.position) });
+      const append = { stream, expected, events };
+      this.#link.ask({ op: 'append', ...admitted(append) }, (answer) => {
+        const result = this.#resultOf(append, answer);
+        if (result instanceof Error) reject(result);
+        else resolve(result);
       });
     });
   }
@@ -147,6 +143,24 @@ class LogOfThread implements SqliteEventStore {
         resolve(results);
       });
     });
+  }
+
+  appendInTurn(appends: readonly Append[]): Promise<readonly (AppendResult | Error)[]> {
+    return new Promise((resolve) => {
+      const { asked, refused } = admittedFirst(appends);
+      if (asked.length === 0) return resolve(refused);
+      this.#link.ask({ op: 'appendInTurn', appends: asked }, (answer) => {
+        const ends = 'done' in answer && answer.done === 'appended-in-turn' ? answer.ends : [answer];
+        const results = appends.slice(0, ends.length).map((append, place) => this.#resultOf(append, ends[place] ?? answer));
+        resolve(results.length < asked.length || results.at(-1) instanceof Error ? results : [...results, ...refused]);
+      });
+    });
+  }
+
+  #resultOf({ stream, expected, events }: Append, end: Answer): AppendResult | Error {
+    if (!('done' in end) || end.done !== 'appended') return errorOf(end, stream, expected);
+    if (end.written) this.#keep(stream, events, end);
+    return { revision: end.revision, position: String(end.position) };
   }
 
   #endOf({ stream, expected, event }: SingleAppend, answer: Answer, place: number): AppendResult | Error {
@@ -260,6 +274,25 @@ class LogOfThread implements SqliteEventStore {
     this.#closing.abort();
     await this.#link.close();
   }
+}
+
+/** An append as the thread is asked for it. Throws what it is not admitted for. */
+function admitted({ stream, expected, events }: Append): Pick<AppendRequest, 'stream' | 'expected' | 'events'> {
+  const metadata = admitAppend(stream, expected, events);
+  const flat: string[] = [];
+  events.forEach(({ id, type, data }, index) => flat.push(id, type, data, metadata[index] ?? ''));
+  return { stream, expected: expected === 'NO_STREAM' ? -1 : expected, events: flat };
+}
+
+/** Those before the first one that is not admitted, and what that one is refused with. */
+function admittedFirst(appends: readonly Append[]): { readonly asked: readonly ReturnType<typeof admitted>[]; readonly refused: readonly Error[] } {
+  const asked: ReturnType<typeof admitted>[] = [];
+  try {
+    for (const append of appends) asked.push(admitted(append));
+  } catch (error) {
+    return { asked, refused: [error as Error] };
+  }
+  return { asked, refused: [] };
 }
 
 function errorOf(answer: Answer, stream: string, expected: ExpectedRevision): Error {

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { judgeAppend } from '../verdict.ts';
 import { copyDatabase, type CopyOptions } from './log-copy.ts';
-import { type Answer, type Appended, type AppendedEach, type AppendEachRequest, type AppendRequest, columnsPerAppend, ended, type Read, type ReadAllRequest, type ReadStreamRequest, type Refused, type Writing } from './protocol.ts';
+import { type Answer, type AppendedEach, type AppendedInTurn, type AppendEachRequest, type Appending, type AppendInTurnRequest, type AppendRequest, columnsPerAppend, ended, type Read, type ReadAllRequest, type ReadStreamRequest, type Writing } from './protocol.ts';
 import { isSqliteError } from './sqlite-error.ts';
 
 /** Bounds of one read of the log: characters of data in it, and positions looked through for prefixes finer than a category. */
@@ -20,7 +20,6 @@ const number = '(? + 0)';
 type Row = [position: number, revision: number, stream: string, id: string, type: string, data: string, metadata: string];
 
 type Append = Pick<AppendRequest, 'stream' | 'expected' | 'events'>;
-type Appending = Appended | Extract<Refused, { refused: 'conflict' | 'tombstoned' }>;
 
 /** Nothing of the transaction was written, and the log is as it was before. */
 export class NotWritten extends Error {
@@ -63,7 +62,7 @@ export class SqliteLog {
       if ('done' in answer && answer.written) head = answer.position;
       return answer;
     };
-    const answers = this.#transaction(() => writings.map((writing) => (writing.op === 'append' ? append(writing) : eachOf(writing, append))));
+    const answers = this.#transaction(() => writings.map((writing) => answerOf(writing, append)));
     this.#head = head;
     return answers;
   }
@@ -180,6 +179,27 @@ export class SqliteLog {
     if (this.#database.inTransaction) this.#statements.rollback.run();
     return isSqliteError(error) ? new NotWritten(`${error.message} (${error.code})`, { cause: error }) : error;
   }
+}
+
+function answerOf(writing: Writing, append: (one: Append) => Appending): Answer {
+  switch (writing.op) {
+    case 'append':
+      return append(writing);
+    case 'appendEach':
+      return eachOf(writing, append);
+    case 'appendInTurn':
+      return inTurnOf(writing, append);
+  }
+}
+
+function inTurnOf({ appends }: AppendInTurnRequest, append: (one: Append) => Appending): AppendedInTurn {
+  const ends: Appending[] = [];
+  for (const one of appends) {
+    const end = append(one);
+    ends.push(end);
+    if ('refused' in end) break;
+  }
+  return { done: 'appended-in-turn', ends };
 }
 
 function eachOf({ appends }: AppendEachRequest, append: (one: Append) => Appending): AppendedEach {

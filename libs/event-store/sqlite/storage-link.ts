@@ -5,7 +5,7 @@ import type { Answer, Answers, CloseRequest, Commit, Copying, Opening, OpeningRe
 
 type Unnumbered<Asked> = Asked extends Question ? Omit<Asked, 'seq'> : never;
 
-const writes: ReadonlySet<Question['op']> = new Set(['append', 'appendEach', 'tombstone']);
+const writes: ReadonlySet<Question['op']> = new Set(['append', 'appendEach', 'appendInTurn', 'tombstone']);
 
 interface Asked {
   readonly op: Question['op'];

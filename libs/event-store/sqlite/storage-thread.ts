@@ -52,7 +52,7 @@ class StorageThread {
   #serve(requests: readonly Request[]): void {
     // Reads first: none of them can be asking for an append that has not been answered yet.
     this.#answerReads(requests.filter((request) => request.op === 'readStream' || request.op === 'readAll'));
-    const writings = requests.filter((request) => request.op === 'append' || request.op === 'appendEach');
+    const writings = requests.filter((request) => request.op === 'append' || request.op === 'appendEach' || request.op === 'appendInTurn');
     for (const group of groups(writings)) this.#commit(group);
     for (const request of requests) if (request.op === 'tombstone') this.#refuse(request);
     for (const request of requests) if (request.op === 'removals') this.#report({ kind: 'answers', seqs: [request.seq], answers: [{ done: 'removals', streams: this.#log.removals() }] });
@@ -193,7 +193,10 @@ function* groups(writings: readonly Writing[]): Generator<readonly Writing[]> {
   if (start < writings.length) yield writings.slice(start);
 }
 
-const eventsOf = (writing: Writing): number => (writing.op === 'append' ? writing.events.length / 4 : writing.appends.length / columnsPerAppend);
+function eventsOf(writing: Writing): number {
+  if (writing.op === 'append') return writing.events.length / 4;
+  return writing.op === 'appendEach' ? writing.appends.length / columnsPerAppend : writing.appends.reduce((sum, { events }) => sum + events.length / 4, 0);
+}
 
 const unavailable = (reason: string): Answer => ({ refused: 'unavailable', reason });
 
@@ -213,14 +216,21 @@ function measure(writings: readonly Writing[], answers: readonly Answer[], durat
   let events = 0;
   let appends = 0;
   answers.forEach((answer, index) => {
-    if (!('done' in answer)) return;
+    const writing = writings[index];
+    if (!('done' in answer) || writing === undefined) return;
     if (answer.done === 'appended-each') {
       const written = answer.ends.filter((end, at) => at % columnsPerEnd === 0 && end === ended.written).length;
       appends += written;
       events += written;
+    } else if (answer.done === 'appended-in-turn' && writing.op === 'appendInTurn') {
+      answer.ends.forEach((end, place) => {
+        if (!('done' in end && end.written)) return;
+        appends += 1;
+        events += (writing.appends[place]?.events.length ?? 0) / 4;
+      });
     } else if (answer.done === 'appended' && answer.written) {
       appends += 1;
-      events += (writings[index] === undefined ? 0 : eventsOf(writings[index]));
+      events += eventsOf(writing);
     }
   });
   return appends === 0 ? undefined : { events, appends, durationMs };
