@@ -42,4 +42,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.KF_PORT + '/health/live', { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # As apps/server/node-arguments.json says.
-ENTRYPOINT ["node", "--max-semi-space-size=32", "--heap-growing-percent=100", "dist/apps/server/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=32", "--heap-growing-percent=80", "dist/apps/server/main.js"]

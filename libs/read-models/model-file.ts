@@ -274,7 +274,7 @@ function openDatabase(path: string): Database.Database {
   try {
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = NORMAL');
-    database.pragma('cache_size = -16384');
+    database.pragma('cache_size = -12288');
     database.pragma('wal_autocheckpoint = 4000');
     return database;
   } catch (error) {

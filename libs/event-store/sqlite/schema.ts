@@ -69,7 +69,7 @@ function tune(database: Database.Database): void {
   database.pragma('synchronous = FULL');
   database.pragma('secure_delete = ON');
   database.pragma('wal_autocheckpoint = 4000');
-  database.pragma('cache_size = -16384');
+  database.pragma('cache_size = -4096');
 }
 
 function closed<Refusal>(database: Database.Database, refusal: Refusal): Refusal {
