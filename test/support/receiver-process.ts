@@ -9,6 +9,8 @@ const say = (message: ToParent): boolean => process.send?.(message) ?? false;
 
 /** Requests that have no answer yet, oldest first. */
 const open = new Set<ServerResponse>();
+/** Who is not answered for longer gives it up, and then asks ever more rarely. */
+const longestOpenMs = 10_000;
 let keepOpen = 0;
 let received = 0;
 let expected = Infinity;
@@ -24,9 +26,12 @@ function sayDrained(): void {
 function answerSurplus(): void {
   for (const response of open) {
     if (open.size <= keepOpen) return;
-    open.delete(response);
-    response.end('ok');
+    answer(response);
   }
+}
+
+function answer(response: ServerResponse): void {
+  if (open.delete(response)) response.end('ok');
 }
 
 function took(request: IncomingMessage, response: ServerResponse, chunks: readonly Buffer[]): void {
@@ -36,6 +41,7 @@ function took(request: IncomingMessage, response: ServerResponse, chunks: readon
   const { url: path = '', headers } = request;
   if (record) say({ received: { path, headers, body: Buffer.concat(chunks).toString(), atMs: Date.now() }, underWay: open.size });
   answerSurplus();
+  if (open.has(response)) setTimeout(() => answer(response), longestOpenMs);
   if (received === expected) say({ counted: received });
 }
 
