@@ -109,7 +109,7 @@ class LaneDispatcher implements Dispatcher {
     setMaxListeners(0, this.#ending.signal);
     const onTrouble = (error: Error): void => this.#alarm({ alarm: 'store-unavailable', detail: error.name });
     this.#patience = { clock, signal: this.#ending.signal, onTrouble };
-    const transcripts = new TranscriptLog({ store, clock, ids, waitMs: this.#limits.transcriptWaitMs, partition: parts.transcriptPartition ?? (() => 0), patience: this.#patience });
+    const transcripts = new TranscriptLog({ store, clock, ids, waitMs: this.#limits.transcriptWaitMs, underWay: () => this.#slots.taken, partition: parts.transcriptPartition ?? (() => 0), patience: this.#patience });
     const { unrecorded: maxUnrecorded, unrecordedMs: maxWaitMs } = this.#limits;
     this.#recorder = new OutcomeRecorder({ store, transcripts, clock, ids, patience: this.#patience, maxUnrecorded, maxWaitMs });
     this.#bodies = new Bodies(store, this.#limits.bodyCacheBytes);

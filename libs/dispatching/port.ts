@@ -142,7 +142,7 @@ export interface DispatcherLimits {
   readonly unshown: number;
   /** Subscriptions known in memory before idle ones are forgotten. */
   readonly lanes: number;
-  /** How long a transcript waits for others before they are written. */
+  /** How long a transcript waits for others before they are written, while other requests are under way. */
   readonly transcriptWaitMs: number;
   /** A subscription is read again before a request when its last reading began longer ago than this: another process may have paused it. */
   readonly viewTrustMs: number;

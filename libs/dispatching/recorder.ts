@@ -1,5 +1,5 @@
 import { type AttemptOutcome, type DeliveryEvent, type DeliveryState, evolveDelivery, initialDelivery } from '#deliveries';
-import { appendEach, type AppendResult, type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
+import { type AppendResult, type EventStore, patiently, type Patience, WrongExpectedRevision } from '#event-store';
 import { type Clock, type Ids, isLedgerEvent, type Metadata, type NewEvent, type RecordedEvent, stored } from '#kernel';
 import type { TranscriptLog, TranscriptText } from './transcripts.ts';
 
@@ -23,7 +23,7 @@ export interface Recorded {
 }
 
 export interface RecorderParts {
-  readonly store: Pick<EventStore, 'append' | 'appendEach' | 'readStream'>;
+  readonly store: Pick<EventStore, 'append' | 'readStream'>;
   readonly transcripts: Pick<TranscriptLog, 'write'>;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -32,19 +32,11 @@ export interface RecorderParts {
   readonly maxWaitMs: number;
 }
 
-/** An outcome whose transcript is durable. */
-interface Ready {
-  readonly finished: Finished;
-  readonly event: NewEvent;
-  readonly resolve: (recorded: Recorded | Promise<Recorded>) => void;
-}
-
-/** Records outcomes: the transcript first, then the outcome at the delivery's exact revision; many at a time, none waits for another. */
+/** Records outcomes: the transcript, and behind it the outcome at the delivery's exact revision; many at a time, none waits for another. */
 export class OutcomeRecorder {
   readonly #parts: RecorderParts;
   /** In the order of their coming. */
   readonly #unrecorded = new Map<Finished, number>();
-  #ready: Ready[] = [];
 
   constructor(parts: RecorderParts) {
     this.#parts = parts;
@@ -67,31 +59,15 @@ export class OutcomeRecorder {
    * attempt that changes nothing. Rejects when it was given up (`patience.signal`) or the store refused for good.
    */
   async record(finished: Finished): Promise<Recorded> {
+    const { stream, revision: expected, transcript } = finished;
+    const event = newEvent(this.#parts.ids.uuid(), finished.event, finished.metadata);
     this.#unrecorded.set(finished, this.#parts.clock.monotonicMs());
     try {
-      await this.#parts.transcripts.write(finished.transcript);
-      return await this.#append(finished);
+      const result = await this.#parts.transcripts.write(transcript, { stream, expected, event });
+      return result instanceof Error ? await this.#insist(finished, event, result) : { revision: result.revision };
     } finally {
       this.#unrecorded.delete(finished);
     }
-  }
-
-  /** Outcomes whose transcripts have become durable together go together. */
-  #append(finished: Finished): Promise<Recorded> {
-    return new Promise((resolve) => {
-      this.#ready.push({ finished, event: newEvent(this.#parts.ids.uuid(), finished.event, finished.metadata), resolve });
-      if (this.#ready.length === 1) queueMicrotask(() => void this.#appendReady());
-    });
-  }
-
-  async #appendReady(): Promise<void> {
-    const ready = this.#ready;
-    this.#ready = [];
-    const results = await appendEach(this.#parts.store, ready.map(({ finished: { stream, revision: expected }, event }) => ({ stream, expected, event })));
-    ready.forEach(({ finished, event, resolve }, index) => {
-      const result = results[index];
-      if (result !== undefined) resolve(result instanceof Error ? this.#insist(finished, event, result) : { revision: result.revision });
-    });
   }
 
   /** What the first append has failed with says what to do next. */

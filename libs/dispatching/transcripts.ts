@@ -1,8 +1,8 @@
 import { attemptsListed, listOfAttempts, type TranscribedAttempt } from '#deliveries';
-import { type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, patiently, type Patience, WrongExpectedRevision } from '#event-store';
+import { appendBehind, type AppendResult, type EventStore, type ExpectedRevision, maxAppendBytes, patiently, type Patience, type SingleAppend, WrongExpectedRevision } from '#event-store';
 import { type Clock, formatInstant, type Ids, type NewEvent } from '#kernel';
 
-/** A batch is written when it has so many transcripts, or so many bytes, or the first one has waited long enough. */
+/** A batch is written when it has so many transcripts, or so many bytes, or the first one has waited long enough, or there is nothing to wait for. */
 const batchSize = 200;
 const batchBytes = maxAppendBytes - 16 * 1024;
 
@@ -13,16 +13,19 @@ export interface TranscriptText extends TranscribedAttempt {
 
 interface Waiting {
   readonly transcript: TranscriptText;
+  readonly outcome: SingleAppend;
   readonly bytes: number;
-  readonly durable: () => void;
+  readonly ended: (outcome: AppendResult | Error) => void;
   readonly failed: (error: unknown) => void;
 }
 
 export interface TranscriptLogParts {
-  readonly store: Pick<EventStore, 'append'>;
+  readonly store: Pick<EventStore, 'append' | 'appendEach' | 'appendInTurn'>;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** How long the first of a batch waits for others, while requests are under way that may bring some. */
   readonly waitMs: number;
+  readonly underWay: () => number;
   /** Asked for every batch. */
   readonly partition: () => number;
   readonly patience: Patience;
@@ -30,7 +33,8 @@ export interface TranscriptLogParts {
 
 /**
  * Writes transcripts in batches, one append after the other, to `transcript-<yyyymmdd>.<partition>`: day and partition are those of
- * the writing. Another process may write there too. Where the stream ends is learnt from the conflict of the first append to it, without reading it.
+ * the writing; and behind each batch the outcomes that name its transcripts. Another process may write there too. Where the stream
+ * ends is learnt from the conflict of the first append to it, without reading it.
  */
 export class TranscriptLog {
   readonly #parts: TranscriptLogParts;
@@ -45,11 +49,11 @@ export class TranscriptLog {
     this.#parts = parts;
   }
 
-  /** Resolves when the transcript is durable. Rejects when writing was given up. */
-  write(transcript: TranscriptText): Promise<void> {
-    return new Promise((durable, failed) => {
+  /** Resolves when the transcript is durable, with what the append of its outcome behind it has come to. Rejects when writing was given up. */
+  write(transcript: TranscriptText, outcome: SingleAppend): Promise<AppendResult | Error> {
+    return new Promise((ended, failed) => {
       const bytes = Buffer.byteLength(transcript.text) + listOfAttempts([transcript]).length + 2;
-      this.#waiting.push({ transcript, bytes, durable, failed });
+      this.#waiting.push({ transcript, outcome, bytes, ended, failed });
       this.#waitingBytes += bytes;
       this.#next();
     });
@@ -57,7 +61,8 @@ export class TranscriptLog {
 
   #next(): void {
     if (this.#writing || this.#waiting.length === 0) return;
-    if (this.#waiting.length >= batchSize || this.#waitingBytes >= batchBytes) void this.#flush();
+    const isFull = this.#waiting.length >= batchSize || this.#waitingBytes >= batchBytes;
+    if (isFull || this.#parts.underWay() === 0) void this.#flush();
     else if (!this.#timerRuns) {
       this.#timerRuns = true;
       this.#parts.clock.after(this.#parts.waitMs, () => {
@@ -73,8 +78,7 @@ export class TranscriptLog {
     while (this.#waiting.length > 0) {
       const batch = this.#takeBatch();
       try {
-        await this.#append(batch.map(({ transcript }) => transcript));
-        for (const { durable } of batch) durable();
+        await this.#append(batch);
       } catch (error) {
         for (const { failed } of batch) failed(error);
       }
@@ -94,7 +98,10 @@ export class TranscriptLog {
     return this.#waiting.splice(0, count);
   }
 
-  async #append(transcripts: readonly TranscriptText[]): Promise<void> {
+  /** The next batch does not wait for what stands behind this one. */
+  async #append(batch: readonly Waiting[]): Promise<void> {
+    const transcripts = batch.map(({ transcript }) => transcript);
+    const outcomes = batch.map(({ outcome }) => outcome);
     const { store, clock, ids, partition, patience } = this.#parts;
     const recordedat = formatInstant(clock.now());
     const metadata = { recordedat, schemaversion: '1', actortype: 'SYSTEM', actorid: 'dispatcher', [attemptsListed]: listOfAttempts(transcripts) };
@@ -104,8 +111,9 @@ export class TranscriptLog {
     for (;;) {
       const [stream, expected] = [this.#stream, this.#revision];
       try {
-        const { revision }: AppendResult = await patiently(() => store.append(stream, expected, [event]), patience);
-        this.#revision = revision;
+        const { first, others } = await patiently(() => appendBehind(store, { stream, expected, event }, outcomes), patience);
+        this.#revision = first.revision;
+        void others.then((ends) => batch.forEach(({ ended }, index) => ended(ends[index] ?? new Error('the store answered nothing'))));
         return;
       } catch (error) {
         if (!(error instanceof WrongExpectedRevision)) throw error;

@@ -24,4 +24,24 @@ export async function appendInTurn(store: Pick<EventStore, 'append' | 'appendInT
   return results;
 }
 
+/** Of an append, and of those that were to stand behind it. */
+export interface AppendedBehind {
+  readonly first: AppendResult;
+  /** As `appendEach` answers. */
+  readonly others: Promise<readonly (AppendResult | Error)[]>;
+}
+
+/**
+ * `appends` as `appendEach` takes them, behind one that all of them need: none of them is durable without it. Resolves when it is; on
+ * an engine that makes appends durable together they are then, too. Rejects as `append` of `first` does. May be repeated as `append` may.
+ */
+export async function appendBehind(store: Pick<EventStore, 'append' | 'appendEach' | 'appendInTurn'>, first: SingleAppend, appends: readonly SingleAppend[]): Promise<AppendedBehind> {
+  if (store.appendInTurn === undefined) return { first: await store.append(first.stream, first.expected, [first.event]), others: appendEach(store, appends) };
+  const [result, ...others] = await store.appendInTurn([first, ...appends].map(({ stream, expected, event }) => ({ stream, expected, events: [event] })));
+  if (result === undefined || result instanceof Error) throw result ?? new Error('the store answered nothing');
+  // What stands behind a refused one was not tried.
+  const untried = appends.slice(others.length);
+  return { first: result, others: untried.length === 0 ? Promise.resolve(others) : appendEach(store, untried).then((ends) => [...others, ...ends]) };
+}
+
 const errorOf = (error: unknown): Error => (error instanceof Error ? error : new Error('it threw no error', { cause: error }));

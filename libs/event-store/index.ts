@@ -1,5 +1,5 @@
 export { appendBytes } from './admission.ts';
-export { appendEach, appendInTurn } from './append-each.ts';
+export { appendBehind, appendEach, appendInTurn } from './append-each.ts';
 export { Growth } from './follow.ts';
 export { lastEvent } from './last-event.ts';
 export { patiently, type Patience } from './patience.ts';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   type Append,
+  appendBehind,
   appendEach,
   appendInTurn,
   AppendTooLarge,
@@ -219,6 +220,45 @@ export function eventStoreContract(name: string, open: () => Promise<OpenedStore
         expect(await appendInTurn(store, [])).toEqual([]);
         await store.close();
         expect(await appendInTurn(store, [append('claims-a', 'NO_STREAM', 'claim'), append('orders-a', 'NO_STREAM', 'e')])).toMatchObject([{ name: 'StoreUnavailable' }]);
+      });
+    });
+
+    describe('appends of one event each, behind one that all of them need', () => {
+      const one = (stream: string, expected: ExpectedRevision, name: string): SingleAppend => ({ stream, expected, event: eventNamed(name) });
+      const others = [one('orders-a', 'NO_STREAM', 'a'), one('orders-b', 3, 'conflict'), one('Orders-c', 'NO_STREAM', 'no stream name'), one('orders-d', 'NO_STREAM', 'd')];
+      const ends = [{ revision: 0 }, { name: 'WrongExpectedRevision', actual: 'NO_STREAM' }, { name: 'TypeError' }, { revision: 0 }];
+
+      const behind = async (first: SingleAppend): Promise<readonly unknown[]> => {
+        const appended = await appendBehind(store, first, others);
+        return [appended.first, await appended.others];
+      };
+
+      it('come after it, and end each for itself', async () => {
+        expect(await behind(one('notes-a', 'NO_STREAM', 'first'))).toMatchObject([{ revision: 0 }, ends]);
+        const [first, ...rest] = namesOf(await readAllFrom(startOfLog));
+        expect([first, rest.sort()]).toEqual(['first', ['a', 'd']]);
+      });
+
+      it('are written when it stood there before, too', async () => {
+        await store.append('notes-a', 'NO_STREAM', [eventNamed('first')]);
+        for (let time = 0; time < 2; time += 1) expect(await behind(one('notes-a', 'NO_STREAM', 'first'))).toMatchObject([{ revision: 0 }, ends]);
+        expect(await readAllFrom(startOfLog)).toHaveLength(3);
+      });
+
+      it.each([
+        ['is a conflict', one('notes-a', 'NO_STREAM', 'another'), 'WrongExpectedRevision'],
+        ['is to a stream that was removed', one('notes-gone', 'NO_STREAM', 'gone'), 'StreamTombstoned'],
+        ['is not admitted', one('Notes-a', 'NO_STREAM', 'no stream name'), 'TypeError'],
+      ])('are not written when it %s', async (_, first, name) => {
+        await store.append('notes-a', 'NO_STREAM', [eventNamed('first')]);
+        await store.tombstone('notes-gone');
+        await expect(appendBehind(store, first, others)).rejects.toMatchObject({ name });
+        expect(namesOf(await readAllFrom(startOfLog))).toEqual(['first']);
+      });
+
+      it('are refused after the close', async () => {
+        await store.close();
+        await expect(appendBehind(store, one('notes-a', 'NO_STREAM', 'first'), others)).rejects.toMatchObject({ name: 'StoreUnavailable' });
       });
     });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Database from 'better-sqlite3';
-import { type EventStore, StoreUnavailable } from '#event-store';
+import { appendBehind, type EventStore, type SingleAppend, StoreUnavailable } from '#event-store';
 import { type CommitMeasure, NewerLog, openSqliteEventStore } from '#event-store/sqlite';
 import { eventNamed } from '../../../test/support/event-store-contract.ts';
 import { openLog } from './schema.ts';
@@ -54,6 +54,14 @@ describe('the embedded event store', () => {
     expect(commits.reduce((sum, commit) => sum + commit.appends, 0)).toBe(501);
     expect(commits.reduce((sum, commit) => sum + commit.events, 0)).toBe(1001);
     expect(commits.every((commit) => commit.durationMs > 0)).toBe(true);
+  });
+
+  it('commits what stands behind an append together with it', async () => {
+    const commits: CommitMeasure[] = [];
+    store = await openSqliteEventStore({ dataDir, onCommit: (commit) => commits.push(commit) });
+    const [first, ...others] = ['notes-a', 'orders-a', 'orders-b'].map((stream): SingleAppend => ({ stream, expected: 'NO_STREAM', event: eventNamed(stream) }));
+    if (first !== undefined) await appendBehind(store, first, others);
+    expect(commits).toMatchObject([{ appends: 3, events: 3 }]);
   });
 
   it('answers who reads on behind what it has read from memory, with what was appended since and nothing that was removed', async () => {
