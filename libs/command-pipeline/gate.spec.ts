@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type CommandAnswer, commandDefinitions, gateableDefinition } from '#command-pipeline';
 import { gateableCommands } from '#approvals';
 import { StoreUnavailable } from '#event-store';
-import { formatInstant, isRefusal, type JsonObject, type Principal, type Refusal } from '#kernel';
+import { formatInstant, isRefusal, type JsonObject, type Principal, type Refusal, sleep } from '#kernel';
 import { asKim, boundKey, commandOf, governedWorld, type GovernedWorld, kim, lee, rootKey, sam, through, upsertOf } from '../../test/support/governed-world.ts';
 
 const rotation = 'RotateWebhookSubscriptionSecret';
@@ -197,6 +197,24 @@ describe('an approval that has ended', () => {
     expect(await answer).toMatchObject({ refused: 'outcome-unknown' });
     expect(at.clock.now()).toBeLessThanOrEqual(Date.parse('2026-11-21T13:00:00.000Z'));
     expect(await at.events('WebhookSubscriptionSecretRotated')).toEqual([]);
+  });
+
+  it.each(['command', 'signingsecret'])('expired while the append of the %s before the effect was under way is not used', async (before) => {
+    const approval = await approved({ expiresOn: inHours(1) });
+    await at.clock.advance(hour - 1_000);
+    const slow = at.another((inner) => ({
+      ...through(inner),
+      append: async (stream, ...rest) => {
+        if (stream.startsWith(`${before}-`)) await sleep(at.clock, 2_000);
+        return await inner.append(stream, ...rest);
+      },
+    }));
+    const answer = slow.execute(commandOf(rotation, whs, { idempotencyKey: 'k', ...withApproval(approval) }));
+    await at.clock.advance(2_000);
+    expect(await answer).toMatchObject({ refused: 'approval-expired' });
+    expect(await at.events('ApprovalConsumed')).toEqual([]);
+    const other = await approved();
+    expect(await at.must(rotation, whs, { idempotencyKey: 'k', ...withApproval(other) })).toMatchObject({ outcome: 'APPLIED', replayed: false });
   });
 
   it('is not revived by a clock that goes back', async () => {

@@ -136,7 +136,8 @@ async function write(world: World, aggregates: Aggregates, attempt: Attempt, loa
 
 async function appendDraft({ store, clock, vault }: World, attempt: Attempt, { expected }: Loaded<unknown>, { plan, metadata, events }: Draft, claimed: boolean): Promise<Appended | 'bound'> {
   const { request, stream } = attempt;
-  const deadlineMs = Math.min(attempt.deadlineMs, clock.monotonicMs() + usableForMs(plan, clock.now()));
+  const usableUntilMs = clock.monotonicMs() + usableForMs(plan, clock.now());
+  const deadlineMs = Math.min(attempt.deadlineMs, usableUntilMs);
   const claim = claimed ? undefined : claimOf(attempt, metadata);
   const seals = sealsOf(plan);
   if (claim !== undefined && seals.length === 0) return await appendBehindUntilKnown(store, clock, claim, { stream, expected, events }, deadlineMs);
@@ -144,6 +145,8 @@ async function appendDraft({ store, clock, vault }: World, attempt: Attempt, { e
   const bound = claim === undefined ? undefined : await appendUntilKnown(store, clock, claim.stream, claim.expected, claim.events, attempt.deadlineMs);
   if (typeof bound === 'string') return bound === 'conflict' ? 'bound' : bound;
   await sealAll(vault, request.site, seals);
+  // What has not been sent when the approval expires is decided anew.
+  if (clock.monotonicMs() >= usableUntilMs) return 'conflict';
   return await appendUntilKnown(store, clock, stream, expected, events, deadlineMs);
 }
 

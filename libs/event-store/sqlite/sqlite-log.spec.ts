@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Database from 'better-sqlite3';
 import { eventNamed } from '../../../test/support/event-store-contract.ts';
-import type { AppendRequest } from './protocol.ts';
+import type { AppendRequest, Writing } from './protocol.ts';
 import { openLog } from './schema.ts';
 import { CommitInDoubt, NotWritten, SqliteLog } from './sqlite-log.ts';
 
@@ -55,6 +55,39 @@ describe('the log when the disk fails', () => {
     database.pragma('max_page_count = 1000000');
     expect(log.commit(batch)).toMatchObject([{ done: 'appended', written: false, position: 2 }, { position: 3, written: true }, { position: 4, written: true }]);
     expect(new SqliteLog(database).head).toBe(4);
+  });
+
+  it('a full disk writes neither of two appends in turn, and nothing of what shares their transaction; repeated they are written together', () => {
+    const log = new SqliteLog(database);
+    log.commit([append('orders-a', -1)]);
+    database.pragma(`max_page_count = ${Number(database.pragma('page_count', { simple: true })) + 4}`);
+    const batch: Writing[] = [append('orders-a', 0), { op: 'appendInTurn', seq: 2, appends: [append('claims-a', -1), append('orders-b', -1, 100_000)] }, append('orders-c', -1)];
+    expect(() => log.commit(batch)).toThrow(NotWritten);
+    expect([...['orders-a', 'claims-a', 'orders-b', 'orders-c'].map((stream) => streamOf(log, stream)), log.head]).toEqual([1, 0, 0, 0, 1]);
+    database.pragma('max_page_count = 1000000');
+    const both = { done: 'appended-in-turn', ends: [{ done: 'appended', revision: 0, position: 3, written: true }, { done: 'appended', revision: 0, position: 4, written: true }] };
+    expect(log.commit(batch)).toMatchObject([{ position: 2 }, both, { position: 5 }]);
+    expect(log.commit(batch)).toMatchObject([{ written: false }, { ends: [{ position: 3, written: false }, { position: 4, written: false }] }, { written: false }]);
+    expect(new SqliteLog(database).head).toBe(5);
+  });
+
+  it('of two appends in turn the first stays where the second is refused, and those that share their transaction see it', () => {
+    const log = new SqliteLog(database);
+    log.refuse('orders-gone');
+    const inTurn = (...appends: AppendRequest[]): Writing => ({ op: 'appendInTurn', seq: 2, appends });
+    const answers = log.commit([
+      inTurn(append('claims-a', -1), append('orders-gone', -1), append('orders-b', -1)),
+      inTurn(append('claims-a', -1), append('orders-b', -1)),
+      inTurn({ ...append('claims-a', -1), events: append('other', 0).events }, append('orders-c', -1)),
+      append('orders-b', 0),
+    ]);
+    expect(answers).toEqual([
+      { done: 'appended-in-turn', ends: [{ done: 'appended', revision: 0, position: 2, written: true }, { refused: 'tombstoned' }] },
+      { done: 'appended-in-turn', ends: [{ done: 'appended', revision: 0, position: 2, written: false }, { done: 'appended', revision: 0, position: 3, written: true }] },
+      { done: 'appended-in-turn', ends: [{ refused: 'conflict', current: 0 }] },
+      { done: 'appended', revision: 1, position: 4, written: true },
+    ]);
+    expect([streamOf(log, 'orders-c'), new SqliteLog(database).head]).toEqual([0, 4]);
   });
 
   it('a disk that is full at the commit itself writes nothing either', () => {
