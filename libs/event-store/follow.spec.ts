@@ -72,6 +72,12 @@ describe('following a log', () => {
     jest.advanceTimersByTime(50);
     expect((await late).value).toEqual({ events: [], position: '3', caughtUp: true });
     expect(reads).toEqual({ orders: 4, invoices: 2 });
+    const later = invoices.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    log.push({ ...eventNamed('e3'), stream: 'orders-acme.a', revision: 3, position: '4' });
+    growth.announce(new Set(['orders']));
+    jest.advanceTimersByTime(50);
+    expect((await later).value).toEqual({ events: [], position: '4', caughtUp: true });
   });
 
   it('hands the failure of a read to the one who follows', async () => {
