@@ -27,6 +27,7 @@ function backlogWorld(status: 'PENDING' | 'SCHEDULED', limits: Partial<Dispatche
     attemptsCounted: 0,
     lastChance: false,
     scheduledPosition: String(index + 1),
+    openedPosition: String(index + 1),
     dueAtMs: 1_000 + index,
   });
   const metadata = { recordedat: '2026-11-21T12:00:00.000Z', publishedid: 'e1', publishedtype: 'a.b', ...site };

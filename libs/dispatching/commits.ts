@@ -59,7 +59,7 @@ function seeScheduled(event: RecordedEvent): Seen {
   const { subscriptionId, incarnation, eventId, eventType, eventStream } = data;
   const counters = { attempts: 0, attemptsCounted: 0, lastChance: false };
   const names = { site: parsed.site, deliveryId: parsed.id, subscriptionId, incarnation, eventId, eventType, eventStream };
-  return { kind: 'scheduled', entry: { ...names, ...counters, status: 'PENDING', revision, scheduledPosition: position, dueAtMs: recordedAt } };
+  return { kind: 'scheduled', entry: { ...names, ...counters, status: 'PENDING', revision, scheduledPosition: position, openedPosition: position, dueAtMs: recordedAt } };
 }
 
 /** The delivery as it waits, by its stream; undefined when it waits for nothing. */

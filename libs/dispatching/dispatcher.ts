@@ -513,6 +513,8 @@ class LaneDispatcher implements Dispatcher {
   #use(lane: Lane, view: SubscriptionView, sinceMs: number): void {
     lane.view = view;
     lane.viewSinceMs = sinceMs;
+    // What it has cancelled is taken out of the window one by one: a page that has it would bring it back.
+    if ('lastDeletedPosition' in view.state && view.state.lastDeletedPosition !== null) lane.neededTo = laterPosition(lane.neededTo, view.state.lastDeletedPosition);
     switch (view.state.status) {
       case 'ACTIVE':
         lane.pace.setRate(view.state.rateLimitPerSecond);
@@ -773,5 +775,5 @@ class LaneDispatcher implements Dispatcher {
 /** Whether the delivery is not cancelled: its subscription is the one it was made for, and was not deleted since it was opened. */
 function isWanted(state: SubscriptionView['state'], { incarnation, openedPosition }: OpenDelivery): state is LiveSubscription {
   if (state.status === 'DELETED' || state.status === 'NONE' || state.incarnation !== incarnation) return false;
-  return openedPosition === undefined || state.lastDeletedPosition === null || comparePositions(state.lastDeletedPosition, openedPosition) < 0;
+  return state.lastDeletedPosition === null || comparePositions(state.lastDeletedPosition, openedPosition) < 0;
 }

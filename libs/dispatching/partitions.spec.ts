@@ -510,6 +510,24 @@ describe('a subscription that other processes may change', () => {
     expect(reads.length).toBeLessThanOrEqual(5);
   });
 
+  it('that is deleted and restored while nothing is heard of it gets nothing from before, neither what was known here nor what a page still has', async () => {
+    const world = await trusting();
+    world.reply = () => 500;
+    const before = await publishMany(world, 120, 'alpha');
+    world.follows = false;
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionDeleted', data: { purgeAt: '2027-01-01T00:00:00.000Z' } });
+    await world.onSubscription('alpha', { type: 'WebhookSubscriptionRestored', data: {} });
+    const atMs = world.clock.now() + secondMs;
+    await world.clock.advance(hourMs);
+    expect(world.sent.filter((request) => request.atMs > atMs)).toEqual([]);
+    world.follows = true;
+    world.reply = () => 200;
+    const [after = ''] = await world.publish('after', ['alpha']);
+    await world.clock.advance(hourMs);
+    expect(world.delivery(after).status).toBe('DELIVERED');
+    expect(before.filter((id) => world.delivery(id).status === 'DELIVERED')).toEqual([]);
+  });
+
   it('that can not be read has nothing sent', async () => {
     const world = await trusting();
     await world.clock.advance(2 * secondMs);

@@ -11,11 +11,7 @@ export type OpenStatus = 'PENDING' | 'SCHEDULED';
 export type FedDelivery = Omit<DueDelivery, 'operational'>;
 
 /** A delivery that waits for its next attempt. */
-export type OpenDelivery = FedDelivery & {
-  readonly status: OpenStatus;
-  /** Where it was opened, when it was found in its stream: only there is what a deletion has cancelled found too. */
-  readonly openedPosition?: Position;
-};
+export type OpenDelivery = FedDelivery & { readonly status: OpenStatus };
 
 /** A place among the open deliveries of one subscription. */
 export interface Place {

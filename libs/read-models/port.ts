@@ -17,6 +17,8 @@ export interface DueDelivery {
   readonly attemptsCounted: number;
   readonly lastChance: boolean;
   readonly scheduledPosition: Position;
+  /** Where it was scheduled or replayed last: a deletion of its subscription behind that has cancelled it. */
+  readonly openedPosition: Position;
   /** When the next attempt may start, milliseconds since 1970 UTC. */
   readonly dueAtMs: number;
 }

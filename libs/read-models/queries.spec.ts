@@ -321,6 +321,7 @@ describe('the feed of open deliveries', () => {
       attemptsCounted: 1,
       lastChance: false,
       scheduledPosition: expect.any(String),
+      openedPosition: retries[1]?.scheduledPosition,
       dueAtMs: Date.UTC(2026, 0, 1, 0, 0, 2) + 5_000,
     });
     expect(waiting[0]?.dueAtMs).toBe(Date.UTC(2026, 0, 1, 0, 0, 1));

@@ -90,11 +90,11 @@ class FakeReadModel implements DueFeed {
     const before = this.rows.get(id)?.state ?? initialDelivery;
     const state = isLedgerEvent(event) ? before : evolveDelivery(before, stored<DeliveryEvent>(event));
     if (state.status === 'NONE') return;
-    const { subscriptionId, incarnation, eventId, eventType, eventStream: stream, attempts, attemptsCounted, lastChance, scheduledPosition } = state;
+    const { subscriptionId, incarnation, eventId, eventType, eventStream: stream, attempts, attemptsCounted, lastChance, scheduledPosition, openedPosition } = state;
     this.#count(event, subscriptionId);
     const dueAtMs = state.status === 'SCHEDULED' ? state.nextAttemptAtMs : state.updatedAtMs;
     const names = { site: of, deliveryId: id, subscriptionId, incarnation, eventId, eventType, eventStream: stream };
-    this.rows.set(id, { state, fed: { ...names, revision: event.revision, attempts, attemptsCounted, lastChance, scheduledPosition, dueAtMs } });
+    this.rows.set(id, { state, fed: { ...names, revision: event.revision, attempts, attemptsCounted, lastChance, scheduledPosition, openedPosition, dueAtMs } });
   }
 
   /** Everything up to here was applied. */

@@ -243,6 +243,7 @@ const due = (row: DeliveryRow): DueDelivery => ({
   attemptsCounted: row.attemptsCounted,
   lastChance: row.lastChance === 1,
   scheduledPosition: row.scheduledPosition,
+  openedPosition: row.openedPosition,
   dueAtMs: row.nextAttemptAtMs ?? row.updatedAtMs,
 });
 
